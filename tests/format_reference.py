@@ -1,0 +1,281 @@
+"""What docs/format.md means, in plain numpy: every custom op on unpacked +1 and -1, and whole packed files.
+
+It shares no code with converter/ and cc_ops/ and knows no trick of theirs: bits are unpacked, multiplied and summed,
+and packed again. Integer accumulators are int64; float32 results are rounded once per operation, because each numpy
+call is one operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
+
+Array = np.ndarray
+
+SAME, VALID, EXPLICIT = 0, 1, 2
+NO_ACTIVATION, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
+_ACTIVATION_RANGE = {RELU: (0.0, np.inf), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}
+_DTYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
+}
+
+
+def pack(values: Array) -> Array:
+    """Pack values `[..., channels]` to int32 `[..., ceil(channels / 32)]`: a bit is set where the value is below 0."""
+    channels = values.shape[-1]
+    words = -(-channels // 32)
+    bits = np.zeros((*values.shape[:-1], words * 32), np.uint8)
+    bits[..., :channels] = values < 0
+    return np.packbits(bits, axis=-1, bitorder="little").view("<i4").astype(np.int32)
+
+
+def unpack(words: Array, channels: int | None = None) -> Array:
+    """Unpack int32 `[..., words]` to int64 +1 and -1 `[..., channels]`; all bits when `channels` is None."""
+    octets = np.ascontiguousarray(words, dtype="<i4").view(np.uint8)
+    bits = np.unpackbits(octets, axis=-1, bitorder="little")
+    return 1 - 2 * bits[..., :channels].astype(np.int64)
+
+
+def activate(y: Array, activation: int) -> Array:
+    """Clip to the activation's range with two comparisons, so that -0.0 stays as it is."""
+    if activation == NO_ACTIVATION:
+        return y
+    low, high = (np.float32(limit) for limit in _ACTIVATION_RANGE[activation])
+    y = np.where(y < low, low, y)
+    return np.where(y > high, high, y)
+
+
+def bnn_quantize(x: Array, *, version: int, zero_point: int = 0) -> Array:
+    """BnnQuantize: the sign bits of float32 or int8 values."""
+    _check_version(version)
+    return pack(x if x.dtype == np.float32 else x.astype(np.int64) - zero_point)
+
+
+def bnn_dequantize(x: Array, *, version: int, channels: int) -> Array:
+    """BnnDequantize: float32 +1 and -1."""
+    _check_version(version)
+    return unpack(x, channels).astype(np.float32)
+
+
+def bnn_conv2d(
+    x: Array,
+    weights: Array,
+    *parameters: Array,
+    packed_output: bool,
+    version: int,
+    channels_in: int,
+    padding: int,
+    groups: int = 1,
+    stride_h: int = 1,
+    stride_w: int = 1,
+    dilation_h: int = 1,
+    dilation_w: int = 1,
+    pad_top: int = 0,
+    pad_bottom: int = 0,
+    pad_left: int = 0,
+    pad_right: int = 0,
+    pad_value: int = 0,
+    activation: int = 0,
+    pre_activation: int = 0,
+    zero_point: int = 0,
+) -> Array:
+    """BnnConv2D: `parameters` is (multiplier, bias) or (thresholds,)."""
+    _check_version(version)
+    values = _real_values(x, channels_in, zero_point)
+    kernel = unpack(weights, channels_in // groups)
+    rows = _Window(values.shape[1], kernel.shape[1], stride_h, dilation_h, padding, (pad_top, pad_bottom))
+    columns = _Window(values.shape[2], kernel.shape[2], stride_w, dilation_w, padding, (pad_left, pad_right))
+    image = np.pad(values, ((0, 0), rows.pads, columns.pads, (0, 0)), constant_values=pad_value)
+    taps = [image[:, rows.pixels(i), columns.pixels(j)] for i in range(rows.size) for j in range(columns.size)]
+    kernel = kernel.reshape(len(kernel), -1, kernel.shape[-1])
+    accumulators = [
+        _accumulate([np.split(tap, groups, axis=-1)[group] for tap in taps], np.split(kernel, groups)[group])
+        for group in range(groups)
+    ]
+    return _finish(np.concatenate(accumulators, axis=-1), parameters, packed_output, activation, pre_activation)
+
+
+def bnn_fully_connected(
+    x: Array,
+    weights: Array,
+    *parameters: Array,
+    packed_output: bool,
+    version: int,
+    channels_in: int,
+    activation: int = 0,
+    pre_activation: int = 0,
+    zero_point: int = 0,
+) -> Array:
+    """BnnFullyConnected: `parameters` is (multiplier, bias) or (thresholds,)."""
+    _check_version(version)
+    is_packed = x.dtype == np.int32
+    row = weights.shape[1] if is_packed else channels_in
+    leading = x.shape[:-1] if x.shape[-1] == row else (-1,)
+    x = x.reshape(*leading, row)
+    if is_packed:
+        # Unused bits may lie anywhere in a row: they are 0 in x and in the weights, so each one adds +1 * +1.
+        accumulator = _accumulate([unpack(x)], unpack(weights)[:, None]) - (32 * row - channels_in)
+    else:
+        values = _real_values(x, channels_in, zero_point)
+        accumulator = _accumulate([values], unpack(weights, channels_in)[:, None])
+    return _finish(accumulator, parameters, packed_output, activation, pre_activation)
+
+
+def bnn_max_pool_2d(
+    x: Array, *, version: int, window_h: int, window_w: int, padding: int, stride_h: int = 1, stride_w: int = 1
+) -> Array:
+    """BnnMaxPool2D: the maximum of +1 and -1; a pixel outside the image is -1, so it never decides."""
+    _check_version(version)
+    return pack(_max_pool(unpack(x), -1, (window_h, window_w), (stride_h, stride_w), padding))
+
+
+class _Window:
+    """Where a kernel or pooling window of `size` taps lies along one axis of the image."""
+
+    def __init__(
+        self, length: int, size: int, stride: int, dilation: int, padding: int, explicit: tuple[int, int] = (0, 0)
+    ):
+        reach = (size - 1) * dilation + 1
+        self.size, self.stride, self.dilation = size, stride, dilation
+        if padding == SAME:
+            self.outputs = -(-length // stride)
+            total = max((self.outputs - 1) * stride + reach - length, 0)
+            self.pads = (total // 2, total - total // 2)
+        else:
+            self.pads = explicit if padding == EXPLICIT else (0, 0)
+            self.outputs = (length + sum(self.pads) - reach) // stride + 1
+
+    def pixels(self, tap: int) -> slice:
+        """The padded image's pixels that one tap meets, one for each output."""
+        first = tap * self.dilation
+        return slice(first, first + (self.outputs - 1) * self.stride + 1, self.stride)
+
+
+def _check_version(version: int) -> None:
+    if version != 1:
+        raise ValueError(f"option version is {version}, this reference evaluates 1")
+
+
+def _real_values(x: Array, channels: int, zero_point: int) -> Array:
+    """The numbers that a packed, float32, int8 or uint8 tensor stands for, without its scale."""
+    if x.dtype == np.int32:
+        return unpack(x, channels)
+    return x if x.dtype == np.float32 else x.astype(np.int64) - zero_point
+
+
+def _accumulate(taps: Sequence[Array], kernel: Array) -> Array:
+    """Sum taps `[..., channels]` times kernel `[outputs, taps, channels]`: int64, or float32 in the written order."""
+    shape = (*taps[0].shape[:-1], len(kernel))
+    if taps[0].dtype == np.float32:
+        signs = kernel.astype(np.float32)
+        total = np.zeros(shape, np.float32)
+        for tap, values in enumerate(taps):
+            for channel in range(values.shape[-1]):
+                total += values[..., channel, None] * signs[:, tap, channel]  # the product by +1 or -1 is exact
+        return total
+    # Products and sums of integers far below 2**53 are exact in float64 in any order, and a float64 matmul is fast.
+    exact = kernel.astype(np.float64)
+    sums = [values.astype(np.float64) @ exact[:, tap].T for tap, values in enumerate(taps)]
+    return np.sum(sums, axis=0).astype(np.int64)
+
+
+def _finish(
+    accumulator: Array, parameters: Sequence[Array], packed_output: bool, activation: int, pre_activation: int
+) -> Array:
+    if len(parameters) == 1:
+        (thresholds,) = parameters
+        if not packed_output or activation or pre_activation or accumulator.dtype == np.float32:
+            raise ValueError("thresholds belong to a packed output without activations and an exact accumulator")
+        return pack(np.where(accumulator < thresholds.astype(np.int64), -1, 1))
+    multiplier, bias = parameters
+    y = activate(accumulator.astype(np.float32), pre_activation)
+    y = y * multiplier
+    y = y + bias
+    y = activate(y, activation)
+    return pack(y) if packed_output else y
+
+
+def _max_pool(x: Array, outside: Any, window: tuple[int, int], strides: tuple[int, int], padding: int) -> Array:
+    rows, columns = (_Window(x.shape[1 + axis], window[axis], strides[axis], 1, padding) for axis in (0, 1))
+    image = np.pad(x, ((0, 0), rows.pads, columns.pads, (0, 0)), constant_values=outside)
+    taps = [image[:, rows.pixels(i), columns.pixels(j)] for i in range(rows.size) for j in range(columns.size)]
+    return np.max(taps, axis=0)
+
+
+def run_packed(model: bytes, inputs: Sequence[Array]) -> list[Array]:
+    """Evaluate a packed .tflite file (its first subgraph) in numpy.
+
+    Args:
+        model: The file's bytes.
+        inputs: One array for each input of the subgraph, in its order; the batch may differ from the file's.
+
+    Returns:
+        The outputs of the subgraph, in its order.
+
+    Raises:
+        ValueError: For a stock op that this reference does not know.
+    """
+    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    graph = parsed.subgraphs[0]
+    values: dict[int, Array] = {}
+    for index, tensor in enumerate(graph.tensors):
+        data = parsed.buffers[tensor.buffer].data
+        if data is not None:
+            shape = () if tensor.shape is None else tuple(tensor.shape)
+            values[index] = np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
+    values.update(zip(graph.inputs, inputs, strict=True))
+    for operator in graph.operators:
+        code = parsed.operatorCodes[operator.opcodeIndex]
+        arguments = [values[index] for index in operator.inputs if index >= 0]
+        if code.customCode is not None:
+            result = _run_custom(code.customCode.decode(), operator, graph.tensors, arguments)
+        else:
+            result = _run_stock(max(code.builtinCode, code.deprecatedBuiltinCode), operator, arguments)
+        values[operator.outputs[0]] = result
+    return [values[index] for index in graph.outputs]
+
+
+def _run_custom(name: str, operator: schema.OperatorT, tensors: list[schema.TensorT], arguments: list[Array]) -> Array:
+    options = flexbuffers.Loads(bytes(operator.customOptions))
+    quantization = tensors[operator.inputs[0]].quantization
+    if arguments[0].dtype in (np.int8, np.uint8):
+        options["zero_point"] = int(quantization.zeroPoint[0])
+    if name in ("BnnConv2D", "BnnFullyConnected"):
+        options["packed_output"] = tensors[operator.outputs[0]].type == schema.TensorType.INT32
+    return _CUSTOM_OPS[name](*arguments, **options)
+
+
+_CUSTOM_OPS: dict[str, Callable[..., Array]] = {
+    "BnnQuantize": bnn_quantize,
+    "BnnDequantize": bnn_dequantize,
+    "BnnConv2D": bnn_conv2d,
+    "BnnFullyConnected": bnn_fully_connected,
+    "BnnMaxPool2D": bnn_max_pool_2d,
+}
+
+
+def _run_stock(code: int, operator: schema.OperatorT, arguments: list[Array]) -> Array:
+    """The few stock float32 ops that stand beside ours in tests."""
+    ops, options = schema.BuiltinOperator, operator.builtinOptions
+    x = arguments[0]
+    if code == ops.RESHAPE:
+        return x.reshape(arguments[1] if len(arguments) > 1 else options.newShape)
+    if code == ops.RELU:
+        return activate(x, RELU)
+    if code == ops.ADD:
+        return activate(x + arguments[1], options.fusedActivationFunction)
+    if code == ops.MUL:
+        return activate(x * arguments[1], options.fusedActivationFunction)
+    if code == ops.MAX_POOL_2D:
+        window, strides = (options.filterHeight, options.filterWidth), (options.strideH, options.strideW)
+        pooled = _max_pool(x, -np.inf, window, strides, options.padding)
+        return activate(pooled, options.fusedActivationFunction)
+    names = {value: name for name, value in vars(ops).items() if isinstance(value, int)}
+    raise ValueError(f"stock op {names.get(code, code)} has no reference here; add it to format_reference.py")
