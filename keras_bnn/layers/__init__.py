@@ -1,0 +1,21 @@
+"""Binary layers: Keras layers that quantize their inputs and their kernels.
+
+>>> model = keras.Sequential([
+...     keras.Input((28, 28, 1)),
+...     BinaryConv2D(32, 3, input_quantizer=None),
+...     keras.layers.BatchNormalization(),
+...     keras.layers.Flatten(),
+...     BinaryDense(10),
+...     keras.layers.BatchNormalization(),
+... ])
+>>> model.output_shape
+(None, 10)
+"""
+
+from __future__ import annotations
+
+from keras_bnn.layers.binary_conv2d import BinaryConv2D
+from keras_bnn.layers.binary_dense import BinaryDense
+from keras_bnn.layers.quantize import Quantize
+
+__all__ = ["BinaryConv2D", "BinaryDense", "Quantize"]
