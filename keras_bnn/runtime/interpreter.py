@@ -1,0 +1,233 @@
+"""A packed model as an object with one method, `predict`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from keras_bnn.runtime.stock import load_delegate, stock_runtime
+
+Inputs = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a model.
+
+    Attributes:
+        name: Its name in the model's signature, or the tensor's name where the file has no signature.
+        shape: Its shape with the batch dimension; None for a dimension of any size.
+        dtype: Its element type.
+        quantization: (scale, zero point) of an integer tensor, real = scale * (q - zero point); None without one.
+        index: Its tensor index in the file.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+    quantization: tuple[float, int] | None
+    index: int
+
+
+class Interpreter:
+    """Runs a packed .tflite file, or any other one, on the stock runtime.
+
+    Not for use by several threads at once: make one interpreter for each.
+
+    Args:
+        model: Path of the file, or its bytes.
+        num_threads: Threads of one prediction. The runtime's own default, one thread, when None.
+        isa: Kernel set to use, one of `cpu_info()["supported_kernel_sets"]`; the best one when None.
+
+    Attributes:
+        inputs: `TensorSpec` of each input, in the order of the file.
+        outputs: `TensorSpec` of each output, in the order in which the Keras model returned them.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ImportError: when no runtime is installed, or numpy is too new for it.
+        ValueError: when this is no .tflite file, or one that cannot run; when an argument has no meaning.
+
+    Example:
+
+    >>> interpreter = keras_bnn.runtime.Interpreter("model.tflite")  # doctest: +SKIP
+    >>> interpreter.predict(images).argmax(-1)  # doctest: +SKIP
+    array([7, 2, 1])
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] | bytes, num_threads: int | None = None, isa: str | None = None
+    ) -> None:
+        if num_threads is not None and num_threads < 1:
+            raise ValueError(f"num_threads is {num_threads}: it must be at least 1, or None for the runtime's default.")
+        self._name = "The model" if isinstance(model, bytes) else os.fspath(model)
+        source: dict[str, Any] = {"model_content": model} if isinstance(model, bytes) else {"model_path": self._name}
+        _check_is_tflite(model, self._name)
+        runtime = stock_runtime()
+        delegates = [load_delegate() if isa is None else load_delegate(isa=isa)]
+        try:
+            self._interpreter = runtime.Interpreter(**source, experimental_delegates=delegates, num_threads=num_threads)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{self._name} does not run on {runtime}: {_one_line(error)}") from error
+        self.inputs, self.outputs = _signature(self._interpreter)
+
+    def predict(self, x: Inputs, batch_size: int = 32) -> Any:
+        """Returns the model's outputs for any number of samples.
+
+        A file with a free batch dimension runs in batches of `batch_size`, one with a fixed batch in batches of that
+        size, of which the last one is filled up with copies of the last sample.
+
+        Args:
+            x: Array of the shape (samples, ...); a list of arrays in the order of `inputs`, or a dict from their names
+                to arrays, for a model with several inputs. A float input takes any real numbers; an integer input
+                takes its own dtype only.
+            batch_size: Most samples of one run.
+
+        Returns:
+            An array of the shape (samples, ...), or a list of them in the order of `outputs` when there are several.
+            Quantized outputs come as the integers that they are.
+
+        Raises:
+            ValueError: when names, dtypes or shapes do not fit the model.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}: it must be at least 1.")
+        arrays = self._arrays(x)
+        samples = len(arrays[0])
+        fixed = next((spec.shape[0] for spec in self.inputs if spec.shape[0] is not None), None)
+        step = fixed or min(batch_size, samples)
+        runs = []
+        for start in range(0, samples, step):
+            batch = [array[start : start + step] for array in arrays]
+            missing = step - len(batch[0]) if fixed else 0
+            if missing:
+                batch = [np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) for array in batch]
+            runs.append(self._run(batch))
+        outputs = [
+            np.concatenate(parts)[:samples] if len(parts) > 1 else parts[0][:samples]
+            for parts in zip(*runs, strict=True)
+        ]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def invoke(self) -> None:
+        """Runs the model once more on the inputs of the last run: what a benchmark times."""
+        self._interpreter.invoke()
+
+    def _run(self, batch: list[np.ndarray]) -> list[np.ndarray]:
+        """Runs one batch, after resizing the inputs where its shapes differ from those of the last run."""
+        details = {detail["index"]: detail for detail in self._interpreter.get_input_details()}
+        resized = False
+        try:
+            for spec, array in zip(self.inputs, batch, strict=True):
+                if tuple(details[spec.index]["shape"]) != array.shape:
+                    self._interpreter.resize_tensor_input(spec.index, array.shape)
+                    resized = True
+            if resized:
+                self._interpreter.allocate_tensors()
+            for spec, array in zip(self.inputs, batch, strict=True):
+                self._interpreter.set_tensor(spec.index, array)
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            shapes = ", ".join(str(array.shape) for array in batch)
+            raise ValueError(f"{self._name} fails on inputs of the shape {shapes}: {_one_line(error)}") from error
+        return [self._interpreter.get_tensor(spec.index) for spec in self.outputs]
+
+    def _arrays(self, x: Inputs) -> list[np.ndarray]:
+        """Returns one array for each input, of the input's dtype and with equal numbers of samples."""
+        names = [spec.name for spec in self.inputs]
+        if isinstance(x, Mapping):
+            if set(x) != set(names):
+                raise ValueError(f"x has the names {sorted(x)}, but the model's inputs are {names}.")
+            values: list[Any] = [x[name] for name in names]
+        elif len(names) == 1:
+            values = [x]
+        elif isinstance(x, (list, tuple)) and len(x) == len(names):
+            values = list(x)
+        else:
+            raise ValueError(f"The model has {len(names)} inputs: pass a dict with the names {names}, or a list.")
+        arrays = [_as_input(np.asarray(value), spec) for value, spec in zip(values, self.inputs, strict=True)]
+        counts = {len(array) for array in arrays}
+        if len(counts) > 1:
+            raise ValueError(f"All inputs need the same number of samples, but they have {sorted(counts)}.")
+        if counts == {0}:
+            raise ValueError("x holds no samples.")
+        return arrays
+
+
+def _as_input(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """Returns the array in the input's dtype, or says why it does not fit the input."""
+    fits = array.ndim == len(spec.shape) and all(
+        want in (None, have) for want, have in zip(spec.shape[1:], array.shape[1:], strict=True)
+    )
+    if not fits:
+        shape = ", ".join(["samples", *("any" if size is None else str(size) for size in spec.shape[1:])])
+        raise ValueError(f"Input {spec.name!r} needs the shape ({shape}), but x has the shape {array.shape}.")
+    if array.dtype == spec.dtype:
+        return np.ascontiguousarray(array)
+    if spec.dtype.kind != "f" or array.dtype.kind not in "fiub":
+        hint = ""
+        if spec.quantization is not None:
+            scale, zero_point = spec.quantization
+            hint = f" (quantize with round(x / {scale:g}) + {zero_point})"
+        raise ValueError(f"Input {spec.name!r} needs {spec.dtype}{hint}, but x is {array.dtype}.")
+    return array.astype(spec.dtype, order="C")
+
+
+def _signature(interpreter: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Returns the inputs and the outputs with the names of the first signature, where the file has one.
+
+    The order of the outputs in the file is any; the signature calls them output_0, output_1, ... in Keras's order.
+    """
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    input_names: dict[int, str] = {}
+    output_names: dict[int, str] = {}
+    signatures = interpreter.get_signature_list()
+    if signatures:
+        runner = interpreter.get_signature_runner(next(iter(signatures)))
+        input_names = {detail["index"]: name for name, detail in runner.get_input_details().items()}
+        output_names = {detail["index"]: name for name, detail in runner.get_output_details().items()}
+        outputs = sorted(outputs, key=lambda detail: _output_number(output_names.get(detail["index"], "")))
+    return _specs(inputs, input_names), _specs(outputs, output_names)
+
+
+def _output_number(name: str) -> int:
+    match = re.fullmatch(r"output_(\d+)", name)
+    return int(match[1]) if match else 0
+
+
+def _specs(details: Iterable[dict[str, Any]], names: dict[int, str]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(
+            name=names.get(detail["index"], detail["name"]),
+            shape=tuple(None if size < 0 else int(size) for size in detail["shape_signature"]),
+            dtype=np.dtype(detail["dtype"]),
+            quantization=detail["quantization"] if detail["quantization"][0] else None,
+            index=detail["index"],
+        )
+        for detail in details
+    )
+
+
+def _check_is_tflite(model: str | os.PathLike[str] | bytes, name: str) -> None:
+    """Refuses what cannot be a .tflite file; the runtimes' own messages name neither the file nor the cause."""
+    if isinstance(model, bytes):
+        head = model[:8]
+    else:
+        try:
+            with open(model, "rb") as file:
+                head = file.read(8)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{name} does not exist.") from None
+    if head[4:] != b"TFL3":
+        raise ValueError(f"{name} is no .tflite file: its bytes 4 to 8 are {head[4:]!r}, not b'TFL3'.")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,101 @@
+"""The shared library libkeras_bnn.so: where it is, and what it can do on this machine."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+from pathlib import Path
+from typing import TypedDict
+
+import keras_bnn
+
+LIBRARY_NAME = "libkeras_bnn.so"
+
+
+class CpuInfo(TypedDict):
+    """What `cpu_info` returns. Kernel sets are named by their instruction set, best first."""
+
+    machine: str
+    kernel_sets: list[str]
+    supported_kernel_sets: list[str]
+    chosen_kernel_set: str | None
+    library_version: str
+    library_path: str
+
+
+def delegate_path() -> str:
+    """Returns the path of the shared library, which is an external delegate for every TFLite and LiteRT runtime.
+
+    Use it where a program asks for a delegate's file: `--external_delegate_path` of TFLite's benchmark tool, or
+    `TfLiteExternalDelegateOptionsDefault` in C++.
+
+    Raises:
+        FileNotFoundError: when the package was not built.
+    """
+    # An editable installation has two folders: the sources and, for the library, the one in site-packages.
+    for folder in keras_bnn.__path__:
+        path = Path(folder, "lib", LIBRARY_NAME)
+        if path.is_file():
+            return str(path)
+    raise FileNotFoundError(
+        f"{LIBRARY_NAME} is not in keras_bnn/lib under {list(keras_bnn.__path__)}: install the package with "
+        "'pip install .' in the folder of its sources, which builds the library."
+    )
+
+
+@functools.cache
+def load_library() -> ctypes.CDLL:
+    """Loads the shared library and declares the functions that `cpu_info` calls.
+
+    Raises:
+        FileNotFoundError: when the package was not built.
+        OSError: when the library was built for another machine.
+    """
+    path = delegate_path()
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise OSError(f"{path} does not load on this machine ({platform.machine()}): {error}") from error
+    for name, restype, argtypes in (
+        ("KerasBnnVersion", ctypes.c_char_p, []),
+        ("KerasBnnKernelSetCount", ctypes.c_int, []),
+        ("KerasBnnKernelSetName", ctypes.c_char_p, [ctypes.c_int]),
+        ("KerasBnnKernelSetSupported", ctypes.c_int, [ctypes.c_int]),
+        ("KerasBnnChosenKernelSet", ctypes.c_char_p, []),
+    ):
+        function = getattr(library, name)
+        function.restype = restype
+        function.argtypes = argtypes
+    return library
+
+
+def cpu_info() -> CpuInfo:
+    """Returns the kernel sets of the library and which of them run here.
+
+    Returns:
+        A dict with the keys machine; kernel_sets (those that were built, best first); supported_kernel_sets (those
+        that this CPU runs); chosen_kernel_set (the one that a delegate without the option `isa` takes: the best one,
+        or the one that the environment variable KERAS_BNN_ISA names, or None when that names none of the supported
+        ones); library_version; library_path.
+
+    Raises:
+        OSError: when the library is missing or was built for another machine.
+
+    Example:
+
+    >>> keras_bnn.runtime.cpu_info()["kernel_sets"][-1]
+    'scalar'
+    """
+    library = load_library()
+    count = library.KerasBnnKernelSetCount()
+    names = [library.KerasBnnKernelSetName(index).decode() for index in range(count)]
+    chosen = library.KerasBnnChosenKernelSet()
+    return CpuInfo(
+        machine=platform.machine(),
+        kernel_sets=names,
+        supported_kernel_sets=[name for i, name in enumerate(names) if library.KerasBnnKernelSetSupported(i)],
+        chosen_kernel_set=None if chosen is None else chosen.decode(),
+        library_version=library.KerasBnnVersion().decode(),
+        library_path=delegate_path(),
+    )
