@@ -1,0 +1,1 @@
+"""Builders and runners that several test folders share."""

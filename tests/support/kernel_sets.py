@@ -1,0 +1,40 @@
+"""The kernel sets that this machine must be able to run, read from the machine and not from the library under test."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+# Per machine: the name of a kernel set, and the CPU flags (as Linux names them) that it needs.
+_NEEDED_FLAGS: dict[str, dict[str, set[str]]] = {
+    "x86_64": {
+        "scalar": set(),
+        "avx2": {"avx2", "popcnt"},
+        "avx512_vpopcntdq": {"avx512f", "avx512bw", "avx512vl", "avx512_vpopcntdq"},
+    },
+    "aarch64": {"scalar": set(), "neon": set()},
+}
+
+ALL = sorted({name for sets in _NEEDED_FLAGS.values() for name in sets})
+
+
+def why_unsupported(isa: str) -> str | None:
+    """Why this machine cannot run a kernel set; None when it can and the library must."""
+    machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    needed = _NEEDED_FLAGS.get(machine, {"scalar": set()}).get(isa)
+    if needed is None:
+        return f"{isa} kernels are not made for {machine}"
+    missing = needed - _cpu_flags()
+    return f"this CPU shows no {', '.join(sorted(missing))}, which {isa} needs" if missing else None
+
+
+def _cpu_flags() -> set[str]:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return set()
+    return {
+        flag
+        for line in cpuinfo.read_text().splitlines()
+        if line.startswith("flags")
+        for flag in line.split(":")[1].split()
+    }
