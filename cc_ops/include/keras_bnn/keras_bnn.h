@@ -1,0 +1,47 @@
+/* The C interface of libkeras_bnn, a TensorFlow Lite / LiteRT external delegate that runs binarized layers on packed bits.
+
+   A stock runtime loads the library by its path (Python: load_delegate, benchmark_model: --external_delegate_path) and finds the
+   two tflite_plugin functions; C and C++ programs may call them directly. */
+#ifndef KERAS_BNN_KERAS_BNN_H_
+#define KERAS_BNN_KERAS_BNN_H_
+
+#include <stddef.h>
+
+#if defined(_WIN32)
+#define KERAS_BNN_EXPORT __declspec(dllexport)
+#else
+#define KERAS_BNN_EXPORT __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct TfLiteDelegate;
+
+/* Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The one option is "isa", the name
+   of a kernel set; it wins over the environment variable KERAS_BNN_ISA. The delegate must outlive the interpreters that use it. */
+KERAS_BNN_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values,
+                                                                      size_t num_options,
+                                                                      void (*report_error)(const char*));
+
+KERAS_BNN_EXPORT void tflite_plugin_destroy_delegate(struct TfLiteDelegate* delegate);
+
+/* The library's version, such as "0.1.0". */
+KERAS_BNN_EXPORT const char* KerasBnnVersion(void);
+
+/* The kernel sets of this build, the best first; the last one is "scalar". A name is NULL past the end. */
+KERAS_BNN_EXPORT int KerasBnnKernelSetCount(void);
+KERAS_BNN_EXPORT const char* KerasBnnKernelSetName(int index);
+
+/* Whether this CPU has the instructions of a kernel set: 1 or 0. */
+KERAS_BNN_EXPORT int KerasBnnKernelSetSupported(int index);
+
+/* The name of the kernel set that a delegate without options takes; NULL when KERAS_BNN_ISA names none that runs here. */
+KERAS_BNN_EXPORT const char* KerasBnnChosenKernelSet(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* KERAS_BNN_KERAS_BNN_H_ */

@@ -1,0 +1,181 @@
+// AVX2: 8 channels per register. A block is done in two halves of 16 channels, in tiles of 4 pixels, so that the 8 accumulators,
+// the kernel words and the temporaries fit into 16 registers.
+//
+// AVX2 has no popcount: each byte is looked up by nibble (vpshufb). The counts of up to kRunWords words add up in bytes before
+// they are widened to int32.
+#include <immintrin.h>
+
+#include "kernels/lanes.h"
+
+namespace keras_bnn {
+namespace {
+
+constexpr int kTilePixels = 4;
+constexpr int kLanes = 8;
+constexpr int kHalf = 2 * kLanes;
+constexpr int kRunWords = 31;  // a byte counts at most 8 per word, and 31 * 8 < 256
+
+struct Avx2Lanes {
+  static Word NegativeBits(const float* x) {
+    Word bits = 0;
+    for (int i = 0; i < kWordBits; i += kLanes) {
+      const __m256 negative = _mm256_cmp_ps(_mm256_loadu_ps(x + i), _mm256_setzero_ps(), _CMP_LT_OQ);
+      bits |= static_cast<Word>(_mm256_movemask_ps(negative)) << i;
+    }
+    return bits;
+  }
+
+  static Word LessBits(const std::int32_t* a, const std::int32_t* b) {
+    Word bits = 0;
+    for (int i = 0; i < kWordBits; i += kLanes) {
+      const __m256i left = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + i));
+      const __m256i right = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + i));
+      const __m256 less = _mm256_castsi256_ps(_mm256_cmpgt_epi32(right, left));
+      bits |= static_cast<Word>(_mm256_movemask_ps(less)) << i;
+    }
+    return bits;
+  }
+};
+
+__m256i Load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+
+void Store(void* p, __m256i x) { _mm256_storeu_si256(static_cast<__m256i*>(p), x); }
+
+// The number of set bits of each byte.
+__m256i PopCountBytes(__m256i x) {
+  const __m256i counts = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+  const __m256i nibble = _mm256_set1_epi8(0x0f);
+  const __m256i low = _mm256_shuffle_epi8(counts, _mm256_and_si256(x, nibble));
+  const __m256i high = _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble));
+  return _mm256_add_epi8(low, high);
+}
+
+// The sum of the four bytes of each int32 lane.
+__m256i SumBytes(__m256i bytes) {
+  const __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+// acc -= 2 * counts, and the counts start again from 0.
+template <int P>
+void Flush(__m256i (&counts)[P][2], std::int32_t* acc) {
+  for (int p = 0; p < P; ++p) {
+    for (int v = 0; v < 2; ++v) {
+      std::int32_t* lane = acc + p * kBlockChannels + v * kLanes;
+      Store(lane, _mm256_sub_epi32(Load(lane), _mm256_slli_epi32(SumBytes(counts[p][v]), 1)));
+      counts[p][v] = _mm256_setzero_si256();
+    }
+  }
+}
+
+template <int P>
+struct BitsTile {
+  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits, std::int32_t* acc) {
+    for (int half = 0; half < kBlockChannels; half += kHalf) RunHalf(rows, taps, words, kernel + half, bits, acc + half);
+  }
+
+  static void RunHalf(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
+                      std::int32_t* acc) {
+    for (int p = 0; p < P; ++p) {
+      Store(acc + p * kBlockChannels, _mm256_set1_epi32(bits));
+      Store(acc + p * kBlockChannels + kLanes, _mm256_set1_epi32(bits));
+    }
+    __m256i counts[P][2];
+    for (int p = 0; p < P; ++p) counts[p][0] = counts[p][1] = _mm256_setzero_si256();
+    int room = kRunWords;
+    for (int tap = 0; tap < taps; ++tap, rows += P) {
+      for (int w = 0; w < words;) {
+        const int end = words - w < room ? words : w + room;
+        room -= end - w;
+        for (; w < end; ++w, kernel += kBlockChannels) {
+          const __m256i kernel0 = Load(kernel);
+          const __m256i kernel1 = Load(kernel + kLanes);
+          for (int p = 0; p < P; ++p) {
+            const __m256i word = _mm256_set1_epi32(static_cast<int>(rows[p][w]));
+            counts[p][0] = _mm256_add_epi8(counts[p][0], PopCountBytes(_mm256_xor_si256(word, kernel0)));
+            counts[p][1] = _mm256_add_epi8(counts[p][1], PopCountBytes(_mm256_xor_si256(word, kernel1)));
+          }
+        }
+        if (room == 0) {
+          Flush(counts, acc);
+          room = kRunWords;
+        }
+      }
+    }
+    Flush(counts, acc);
+  }
+};
+
+// Lane i of the result has bit `first + i` of the word as its sign bit; the lower bits are not defined.
+__m256i SignBits(Word word, int first) {
+  const __m256i shifts = _mm256_sub_epi32(_mm256_set1_epi32(31 - first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  return _mm256_sllv_epi32(_mm256_set1_epi32(static_cast<int>(word)), shifts);
+}
+
+template <int P>
+struct FloatTile {
+  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
+    for (int half = 0; half < kBlockChannels; half += kHalf) RunHalf(rows, taps, channels, kernel, half, acc + half);
+  }
+
+  static void RunHalf(const float* const* rows, int taps, int channels, const Word* kernel, int half, float* acc) {
+    const __m256i sign_bit = _mm256_set1_epi32(static_cast<int>(0x80000000u));
+    __m256 sums[P][2];
+    for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
+    for (int tap = 0; tap < taps; ++tap, rows += P) {
+      for (int c = 0; c < channels; ++c, ++kernel) {
+        const __m256 sign0 = _mm256_castsi256_ps(_mm256_and_si256(SignBits(*kernel, half), sign_bit));
+        const __m256 sign1 = _mm256_castsi256_ps(_mm256_and_si256(SignBits(*kernel, half + kLanes), sign_bit));
+        for (int p = 0; p < P; ++p) {
+          const __m256 value = _mm256_set1_ps(rows[p][c]);
+          sums[p][0] = _mm256_add_ps(sums[p][0], _mm256_xor_ps(value, sign0));
+          sums[p][1] = _mm256_add_ps(sums[p][1], _mm256_xor_ps(value, sign1));
+        }
+      }
+    }
+    for (int p = 0; p < P; ++p) {
+      _mm256_storeu_ps(acc + p * kBlockChannels, sums[p][0]);
+      _mm256_storeu_ps(acc + p * kBlockChannels + kLanes, sums[p][1]);
+    }
+  }
+};
+
+template <typename X>
+struct IntTiles {
+  template <int P>
+  struct Tile {
+    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
+                    std::int32_t* acc) {
+      for (int half = 0; half < kBlockChannels; half += kHalf) {
+        RunHalf(rows, taps, channels, kernel, zero_point, half, acc + half);
+      }
+    }
+
+    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point, int half,
+                        std::int32_t* acc) {
+      __m256i sums[P][2];
+      for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = _mm256_setzero_si256();
+      for (int tap = 0; tap < taps; ++tap, rows += P) {
+        for (int c = 0; c < channels; ++c, ++kernel) {
+          const __m256i minus0 = _mm256_srai_epi32(SignBits(*kernel, half), 31);  // -1 where the kernel is -1, else 0
+          const __m256i minus1 = _mm256_srai_epi32(SignBits(*kernel, half + kLanes), 31);
+          for (int p = 0; p < P; ++p) {
+            const __m256i value = _mm256_set1_epi32(rows[p][c] - zero_point);
+            sums[p][0] = _mm256_add_epi32(sums[p][0], _mm256_sub_epi32(_mm256_xor_si256(value, minus0), minus0));
+            sums[p][1] = _mm256_add_epi32(sums[p][1], _mm256_sub_epi32(_mm256_xor_si256(value, minus1), minus1));
+          }
+        }
+      }
+      for (int p = 0; p < P; ++p) {
+        Store(acc + p * kBlockChannels, sums[p][0]);
+        Store(acc + p * kBlockChannels + kLanes, sums[p][1]);
+      }
+    }
+  };
+};
+
+}  // namespace
+
+extern const KernelSet kAvx2Kernels = KernelSetOf<Avx2Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx2");
+
+}  // namespace keras_bnn

@@ -1,0 +1,281 @@
+#include "kernels/conv2d.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "kernels/bit_range.h"
+
+namespace keras_bnn {
+namespace {
+
+// A panel's table of pointers should stay in the L1 cache beside the weights of a block. 64 pixels are at most 64 tiles, so that
+// a bit set of the tiles that touch the padding is one integer.
+constexpr int kPanelPointers = 1024;
+constexpr int kPanelPixels = 64;
+
+// Waking a thread costs about as much as this many steps of a block (a word or value of x times 32 channels).
+constexpr std::int64_t kStepsPerThread = 1 << 13;
+constexpr int kTasksPerThread = 4;
+
+template <typename X>
+std::vector<unsigned char> MakeRow(int elements, X value) {
+  std::vector<unsigned char> row(elements * sizeof(X));
+  for (int i = 0; i < elements; ++i) std::memcpy(row.data() + i * sizeof(X), &value, sizeof(X));
+  return row;
+}
+
+// The row that taps outside the image read.
+std::vector<unsigned char> MakePaddingRow(const ConvLayer& layer) {
+  switch (layer.input) {
+    case ConvInput::kFloat32:
+      return MakeRow(layer.kernel.channels, static_cast<float>(layer.pad_value));
+    case ConvInput::kInt8:
+      return MakeRow(layer.kernel.channels, static_cast<std::int8_t>(layer.zero_point));
+    case ConvInput::kUInt8:
+      return MakeRow(layer.kernel.channels, static_cast<std::uint8_t>(layer.zero_point));
+    case ConvInput::kBits:
+      break;
+  }
+  std::vector<unsigned char> row = MakeRow(layer.kernel.words, Word{0});
+  if (layer.pad_value < 0) {
+    for (int w = 0; w < layer.kernel.words; ++w) {
+      const Word bits = LowBits(std::max(0, layer.kernel.channels - w * kWordBits));
+      std::memcpy(row.data() + w * sizeof(Word), &bits, sizeof(Word));
+    }
+  }
+  return row;
+}
+
+}  // namespace
+
+Conv2D::Conv2D(const KernelSet& kernels, const ConvLayer& layer)
+    : kernels_(&kernels),
+      input_(layer.input),
+      output_(layer.output),
+      kernel_(layer.kernel),
+      pad_value_(layer.pad_value),
+      zero_point_(layer.zero_point),
+      pre_activation_(layer.pre_activation),
+      activation_(layer.activation),
+      padding_row_(MakePaddingRow(layer)) {
+  if (input_ == ConvInput::kBits) {
+    packed_kernel_ = PackForBits(layer.weights, kernel_);
+    if (pad_value_ == 0) tap_sums_ = TapSums(layer.weights, kernel_);
+  } else {
+    packed_kernel_ = PackForReal(layer.weights, kernel_);
+  }
+  if (layer.thresholds != nullptr) {
+    thresholds_ = PackChannels(layer.thresholds, kernel_, std::numeric_limits<std::int32_t>::min());
+  } else {
+    multiplier_ = PackChannels(layer.multiplier, kernel_, 0.0f);
+    bias_ = PackChannels(layer.bias, kernel_, 0.0f);
+  }
+}
+
+bool Conv2D::SplitsWords() const {
+  return output_ == ConvOutput::kBits && kernel_.groups > 1 && kernel_.group_channels_out() % kWordBits != 0;
+}
+
+void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads) {
+  batch_ = batch;
+  vertical_ = vertical;
+  horizontal_ = horizontal;
+  threads_ = threads;
+  const int tile = kernels_->tile_pixels;
+  const int tiles = std::max(1, std::min(kPanelPixels, kPanelPointers / kernel_.taps) / tile);
+  panel_pixels_ = tiles * tile;
+  rows_.assign(threads, std::vector<const void*>(static_cast<std::size_t>(panel_pixels_) * kernel_.taps));
+  const bool unaligned = kernel_.groups > 1 && kernel_.channels % kWordBits != 0;
+  if (input_ == ConvInput::kBits && unaligned) {
+    regrouped_.resize(static_cast<std::size_t>(batch) * vertical.input * horizontal.input * kernel_.groups * kernel_.words);
+  }
+}
+
+void Conv2D::Run(const void* x, void* y, ThreadPool& pool) {
+  switch (input_) {
+    case ConvInput::kBits: {
+      const auto* words = static_cast<const Word*>(x);
+      return RunOn(regrouped_.empty() ? words : Regroup(words, pool), y, pool);
+    }
+    case ConvInput::kFloat32:
+      return RunOn(static_cast<const float*>(x), y, pool);
+    case ConvInput::kInt8:
+      return RunOn(static_cast<const std::int8_t*>(x), y, pool);
+    case ConvInput::kUInt8:
+      return RunOn(static_cast<const std::uint8_t*>(x), y, pool);
+  }
+}
+
+const Word* Conv2D::Regroup(const Word* x, ThreadPool& pool) {
+  const int words_in = WordsFor(kernel_.groups * kernel_.channels);
+  const int words_out = kernel_.groups * kernel_.words;
+  const auto rows = static_cast<int>(batch_ * vertical_.input);
+  pool.ParallelFor(rows, threads_, [&](int row, int) {
+    const std::int64_t first = std::int64_t{row} * horizontal_.input;
+    for (std::int64_t pixel = first; pixel < first + horizontal_.input; ++pixel) {
+      for (int group = 0; group < kernel_.groups; ++group) {
+        ExtractBits(x + pixel * words_in, group * kernel_.channels, kernel_.channels,
+                    regrouped_.data() + pixel * words_out + group * kernel_.words);
+      }
+    }
+  });
+  return regrouped_.data();
+}
+
+template <typename X>
+void Conv2D::RunOn(const X* x, void* y, ThreadPool& pool) {
+  const std::int64_t pixels = batch_ * vertical_.output * horizontal_.output;
+  const auto panels = static_cast<int>(CeilDiv<std::int64_t>(pixels, panel_pixels_));
+  const int blocks = kernel_.blocks();
+  const int depth = input_ == ConvInput::kBits ? kernel_.words : kernel_.channels;
+  const std::int64_t steps = pixels * blocks * kernel_.taps * depth;
+  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kStepsPerThread + 1));
+
+  int ranges = 1;  // of blocks
+  if (threads > 1 && !SplitsWords()) ranges = std::min(blocks, CeilDiv(threads * kTasksPerThread, panels));
+  pool.ParallelFor(panels * ranges, threads, [&](int task, int thread) {
+    const std::int64_t first_pixel = std::int64_t{task / ranges} * panel_pixels_;
+    const auto panel = static_cast<int>(std::min<std::int64_t>(panel_pixels_, pixels - first_pixel));
+    const int range = task % ranges;
+    const auto first_block = static_cast<int>(std::int64_t{blocks} * range / ranges);
+    const auto end_block = static_cast<int>(std::int64_t{blocks} * (range + 1) / ranges);
+    RunPanel(x, y, first_pixel, panel, first_block, end_block, thread);
+  });
+}
+
+template <typename X>
+void Conv2D::RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels, int first_block, int end_block,
+                      int thread) {
+  using Acc = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
+  alignas(64) Acc acc[kMaxTilePixels * kBlockChannels];
+  constexpr bool kBinary = std::is_same_v<X, Word>;
+  const int depth = kBinary ? kernel_.words : kernel_.channels;
+  const std::size_t block_words = static_cast<std::size_t>(kernel_.taps) * depth * (kBinary ? kBlockChannels : 1);
+  const auto rows = reinterpret_cast<const X**>(rows_[thread].data());
+
+  if (SplitsWords()) {
+    const int words = WordsFor(kernel_.channels_out);
+    std::memset(static_cast<Word*>(y) + first_pixel * words, 0, static_cast<std::size_t>(pixels) * words * sizeof(Word));
+  }
+  int group = -1;
+  std::uint64_t padded_tiles = 0;
+  for (int block = first_block; block < end_block; ++block) {
+    if (block / kernel_.group_blocks() != group) {
+      group = block / kernel_.group_blocks();
+      padded_tiles = FillRows(x + group * depth, first_pixel, pixels, rows);
+    }
+    const Word* packed = packed_kernel_.data() + block * block_words;
+    std::uint64_t padded = padded_tiles;
+    for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels, padded >>= 1) {
+      const int count = std::min(kernels_->tile_pixels, pixels - tile);
+      const X* const* tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
+      if constexpr (kBinary) {
+        kernels_->accumulate_bits(tile_rows, count, kernel_.taps, depth, packed, kernel_.taps * kernel_.channels, acc);
+        if ((padded & 1) != 0 && !tap_sums_.empty()) RemovePadding(tile_rows, count, block, acc);
+      } else if constexpr (std::is_same_v<X, float>) {
+        kernels_->accumulate_float(tile_rows, count, kernel_.taps, depth, packed, acc);
+      } else if constexpr (std::is_same_v<X, std::int8_t>) {
+        kernels_->accumulate_int8(tile_rows, count, kernel_.taps, depth, packed, zero_point_, acc);
+      } else {
+        kernels_->accumulate_uint8(tile_rows, count, kernel_.taps, depth, packed, zero_point_, acc);
+      }
+      Write(acc, y, first_pixel + tile, count, block);
+    }
+  }
+}
+
+template <typename X>
+const X* Conv2D::PaddingRow() const {
+  return reinterpret_cast<const X*>(padding_row_.data());
+}
+
+// Fills the table for one group: x points at the group's first channel of the first pixel. The pixels of a tile lie together,
+// [tile][tap][pixel]. Bit t of the result tells whether tile t has taps outside the image.
+template <typename X>
+std::uint64_t Conv2D::FillRows(const X* x, std::int64_t first_pixel, int pixels, const X** rows) const {
+  const X* padding = PaddingRow<X>();
+  const std::int64_t pixel_size = std::int64_t{kernel_.groups} * (std::is_same_v<X, Word> ? kernel_.words : kernel_.channels);
+  std::uint64_t padded_tiles = 0;
+  std::int64_t column = first_pixel % horizontal_.output;
+  std::int64_t row = first_pixel / horizontal_.output % vertical_.output;
+  std::int64_t image = first_pixel / horizontal_.output / vertical_.output;
+  for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels) {
+    const int count = std::min(kernels_->tile_pixels, pixels - tile);
+    for (int p = 0; p < count; ++p) {
+      const X** out = rows + p;
+      const auto top = static_cast<int>(row * vertical_.stride - vertical_.pad);
+      const auto left = static_cast<int>(column * horizontal_.stride - horizontal_.pad);
+      for (int i = 0; i < vertical_.size; ++i) {
+        const int image_row = top + i * vertical_.dilation;
+        const bool row_inside = image_row >= 0 && image_row < vertical_.input;
+        const X* line = x + (image * vertical_.input + (row_inside ? image_row : 0)) * horizontal_.input * pixel_size;
+        for (int j = 0; j < horizontal_.size; ++j, out += count) {
+          const int image_column = left + j * horizontal_.dilation;
+          const bool inside = row_inside && image_column >= 0 && image_column < horizontal_.input;
+          *out = inside ? line + image_column * pixel_size : padding;
+          if (!inside) padded_tiles |= std::uint64_t{1} << (tile / kernels_->tile_pixels);
+        }
+      }
+      if (++column == horizontal_.output) {
+        column = 0;
+        if (++row == vertical_.output) {
+          row = 0;
+          ++image;
+        }
+      }
+    }
+    rows += static_cast<std::size_t>(count) * kernel_.taps;
+  }
+  return padded_tiles;
+}
+
+void Conv2D::RemovePadding(const Word* const* rows, int pixels, int block, std::int32_t* acc) const {
+  const Word* padding = PaddingRow<Word>();
+  const std::int32_t* sums = tap_sums_.data() + static_cast<std::size_t>(block) * kernel_.taps * kBlockChannels;
+  for (int tap = 0; tap < kernel_.taps; ++tap, rows += pixels, sums += kBlockChannels) {
+    for (int p = 0; p < pixels; ++p) {
+      if (rows[p] != padding) continue;
+      for (int i = 0; i < kBlockChannels; ++i) acc[p * kBlockChannels + i] -= sums[i];
+    }
+  }
+}
+
+template <typename Acc>
+void Conv2D::Write(const Acc* acc, void* y, std::int64_t first_pixel, int pixels, int block) const {
+  const int group = block / kernel_.group_blocks();
+  const int first_in_group = block % kernel_.group_blocks() * kBlockChannels;
+  const int first_channel = group * kernel_.group_channels_out() + first_in_group;
+  const int channels = std::min(kBlockChannels, kernel_.group_channels_out() - first_in_group);
+  const std::size_t lane = static_cast<std::size_t>(block) * kBlockChannels;
+  FloatTransform transform = {};
+  if (thresholds_.empty()) {
+    transform = {multiplier_.data() + lane, bias_.data() + lane, pre_activation_.low,
+                 pre_activation_.high,      activation_.low,     activation_.high};
+  }
+  if (output_ == ConvOutput::kFloat32) {
+    float* floats = static_cast<float*>(y) + first_pixel * kernel_.channels_out + first_channel;
+    if constexpr (std::is_same_v<Acc, float>) {
+      kernels_->floats_from_float(acc, pixels, channels, transform, floats, kernel_.channels_out);
+    } else {
+      kernels_->floats_from_int(acc, pixels, channels, transform, floats, kernel_.channels_out);
+    }
+    return;
+  }
+  const int words_per_pixel = WordsFor(kernel_.channels_out);
+  Word* words = static_cast<Word*>(y) + first_pixel * words_per_pixel;
+  Word block_words[kMaxTilePixels];
+  const bool split = SplitsWords();
+  Word* target = split ? block_words : words + first_channel / kWordBits;
+  const int stride = split ? 1 : words_per_pixel;
+  if constexpr (std::is_same_v<Acc, float>) {
+    kernels_->bits_from_float(acc, pixels, transform, target, stride);
+  } else {
+    kernels_->bits_from_int(acc, pixels, thresholds_.data() + lane, target, stride);
+  }
+  if (!split) return;
+  for (int p = 0; p < pixels; ++p) InsertBits(block_words[p], first_channel, channels, words + p * words_per_pixel);
+}
+
+}  // namespace keras_bnn

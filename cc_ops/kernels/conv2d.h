@@ -1,0 +1,99 @@
+// Convolution with a binary kernel, on packed bits (binary x) or on float32, int8 or uint8 x (a first layer).
+//
+// Indirect convolution: for a panel of output pixels, a table holds one pointer per pixel and tap to the x under that tap; the
+// kernel set walks the table, so x is never copied (no im2col). Pixels outside the image are a row of padding. For binary x a
+// zero is no value of a bit: its row holds +1, and what the +1s add (TapSums) is taken off again for the pixels at the border, so
+// that the inside of the image pays nothing.
+//
+//     for each panel of pixels                       one task of the thread pool is a panel and a range of blocks;
+//       for each block of 32 output channels         the weights of a block stay in the L1 cache for the whole panel
+//         for each tile of the panel                 accumulators of a tile live in registers
+//
+// A dense layer is the case of one tap: the image is one pixel, and the batch is the rows.
+#ifndef KERAS_BNN_KERNELS_CONV2D_H_
+#define KERAS_BNN_KERNELS_CONV2D_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "core/window.h"
+#include "kernels/kernel_set.h"
+#include "kernels/packed_kernel.h"
+
+namespace keras_bnn {
+
+enum class ConvInput { kBits, kFloat32, kInt8, kUInt8 };
+enum class ConvOutput { kFloat32, kBits };
+
+struct Range {
+  float low, high;
+};
+
+// What does not change with the size of the image. The pointers are read by the constructor only.
+struct ConvLayer {
+  ConvInput input;
+  ConvOutput output;
+  KernelShape kernel;
+  int pad_value;            // 0, 1 or -1
+  std::int32_t zero_point;  // of int8 and uint8 x
+  Range pre_activation;     // limits of the accumulator
+  Range activation;         // limits of y
+  const Word* weights;
+  const float* multiplier;         // [channels_out], or null when thresholds are given
+  const float* bias;               // the same
+  const std::int32_t* thresholds;  // [channels_out], or null
+};
+
+class Conv2D {
+ public:
+  // Repacks the weights for `kernels`. The layer must be consistent: bits out take thresholds, except for float32 x.
+  Conv2D(const KernelSet& kernels, const ConvLayer& layer);
+
+  // Makes room for images of this size.
+  void Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads);
+
+  // x and y are packed NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
+  void Run(const void* x, void* y, ThreadPool& pool);
+
+ private:
+  template <typename X>
+  void RunOn(const X* x, void* y, ThreadPool& pool);
+  template <typename X>
+  void RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels, int first_block, int end_block, int thread);
+  template <typename X>
+  std::uint64_t FillRows(const X* x, std::int64_t first_pixel, int pixels, const X** rows) const;
+  template <typename X>
+  const X* PaddingRow() const;
+  void RemovePadding(const Word* const* rows, int pixels, int block, std::int32_t* acc) const;
+  template <typename Acc>
+  void Write(const Acc* acc, void* y, std::int64_t first_pixel, int pixels, int block) const;
+  const Word* Regroup(const Word* x, ThreadPool& pool);
+
+  bool SplitsWords() const;  // whether a group's output bits begin inside a word
+
+  const KernelSet* kernels_;
+  ConvInput input_;
+  ConvOutput output_;
+  KernelShape kernel_;
+  int pad_value_;
+  std::int32_t zero_point_;
+  Range pre_activation_, activation_;
+
+  std::vector<Word> packed_kernel_;
+  std::vector<std::int32_t> tap_sums_;  // only for binary x padded with zeros
+  std::vector<float> multiplier_, bias_;
+  std::vector<std::int32_t> thresholds_;
+  std::vector<unsigned char> padding_row_;
+
+  std::int64_t batch_ = 0;
+  Window vertical_, horizontal_;
+  int threads_ = 1;
+  int panel_pixels_ = 1;
+  std::vector<std::vector<const void*>> rows_;  // per thread: the pointers of a panel
+  std::vector<Word> regrouped_;                 // x with each group's bits beginning at a word
+};
+
+}  // namespace keras_bnn
+
+#endif  // KERAS_BNN_KERNELS_CONV2D_H_

@@ -1,0 +1,140 @@
+// The parts of a kernel set that are the same C++ for every instruction set, compiled once per set with that set's flags.
+//
+// A set includes this file inside its own translation unit and hands over
+//   - Lanes, with two static functions on 32 lanes:
+//         Word NegativeBits(const float* x)                              bit = x[i] < 0
+//         Word LessBits(const std::int32_t* a, const std::int32_t* b)    bit = a[i] < b[i]
+//   - BitsTile<P>, FloatTile<P> and IntTiles<X>::Tile<P>, whose Run accumulates a tile of exactly P pixels, so that the
+//     accumulators can live in registers.
+// The loops over 32 lanes below have constant bounds and plain bodies; compilers turn them into vector code. Everything is in an
+// unnamed namespace and no function of the standard library is used: a copy of one, compiled for a newer CPU, could otherwise be
+// the one that the linker keeps for the whole library.
+#ifndef KERAS_BNN_KERNELS_LANES_H_
+#define KERAS_BNN_KERNELS_LANES_H_
+
+#include <cstdint>
+
+#include "kernels/kernel_set.h"
+
+namespace keras_bnn {
+namespace {
+
+template <typename Lanes>
+struct Transforms {
+  static float Clamp(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+  }
+
+  template <typename Acc>
+  static void TransformBlock(const Acc* acc, const FloatTransform& t, float* y) {
+    for (int i = 0; i < kBlockChannels; ++i) {
+      const float clamped = Clamp(static_cast<float>(acc[i]), t.pre_low, t.pre_high);
+      const float product = clamped * t.multiplier[i];
+      y[i] = Clamp(product + t.bias[i], t.low, t.high);
+    }
+  }
+
+  template <typename Acc>
+  static void Floats(const Acc* acc, int pixels, int channels, const FloatTransform& t, float* y, std::int64_t stride) {
+    for (int p = 0; p < pixels; ++p, acc += kBlockChannels, y += stride) {
+      if (channels == kBlockChannels) {
+        TransformBlock(acc, t, y);
+      } else {
+        float block[kBlockChannels];
+        TransformBlock(acc, t, block);
+        for (int i = 0; i < channels; ++i) y[i] = block[i];
+      }
+    }
+  }
+
+  static void BitsFromInt(const std::int32_t* acc, int pixels, const std::int32_t* thresholds, Word* words,
+                          std::int64_t stride) {
+    for (int p = 0; p < pixels; ++p) words[p * stride] = Lanes::LessBits(acc + p * kBlockChannels, thresholds);
+  }
+
+  static void BitsFromFloat(const float* acc, int pixels, const FloatTransform& t, Word* words, std::int64_t stride) {
+    for (int p = 0; p < pixels; ++p) {
+      float block[kBlockChannels];
+      TransformBlock(acc + p * kBlockChannels, t, block);
+      words[p * stride] = Lanes::NegativeBits(block);
+    }
+  }
+
+  static void PackFloat(const float* x, int channels, Word* words) {
+    for (; channels >= kWordBits; channels -= kWordBits, x += kWordBits) *words++ = Lanes::NegativeBits(x);
+    if (channels > 0) {
+      float block[kWordBits] = {};
+      for (int i = 0; i < channels; ++i) block[i] = x[i];
+      *words = Lanes::NegativeBits(block);
+    }
+  }
+
+  static void PackInt8(const std::int8_t* x, int channels, std::int32_t zero_point, Word* words) {
+    std::int32_t zero[kWordBits];
+    for (int i = 0; i < kWordBits; ++i) zero[i] = zero_point;
+    for (; channels > 0; channels -= kWordBits, x += kWordBits) {
+      std::int32_t block[kWordBits];
+      if (channels >= kWordBits) {
+        for (int i = 0; i < kWordBits; ++i) block[i] = x[i];
+      } else {
+        for (int i = 0; i < kWordBits; ++i) block[i] = i < channels ? x[i] : zero_point;
+      }
+      *words++ = Lanes::LessBits(block, zero);
+    }
+  }
+};
+
+// Calls Tile<P>::Run(arguments...) for P = pixels.
+template <template <int> class Tile, int P, typename... Arguments>
+void DispatchTile(int pixels, Arguments... arguments) {
+  if constexpr (P == 1) {
+    Tile<1>::Run(arguments...);
+  } else if (pixels == P) {
+    Tile<P>::Run(arguments...);
+  } else {
+    DispatchTile<Tile, P - 1>(pixels, arguments...);
+  }
+}
+
+template <typename Lanes, int kTilePixels, template <int> class BitsTile, template <int> class FloatTile,
+          template <typename> class IntTiles>
+struct KernelSetOf {
+  static_assert(kTilePixels <= kMaxTilePixels, "callers make room for kMaxTilePixels");
+
+  static void AccumulateBits(const Word* const* rows, int pixels, int taps, int words, const Word* kernel, std::int32_t bits,
+                             std::int32_t* acc) {
+    DispatchTile<BitsTile, kTilePixels>(pixels, rows, taps, words, kernel, bits, acc);
+  }
+
+  static void AccumulateFloat(const float* const* rows, int pixels, int taps, int channels, const Word* kernel, float* acc) {
+    DispatchTile<FloatTile, kTilePixels>(pixels, rows, taps, channels, kernel, acc);
+  }
+
+  template <typename X>
+  static void AccumulateInt(const X* const* rows, int pixels, int taps, int channels, const Word* kernel,
+                            std::int32_t zero_point, std::int32_t* acc) {
+    DispatchTile<IntTiles<X>::template Tile, kTilePixels>(pixels, rows, taps, channels, kernel, zero_point, acc);
+  }
+
+  static constexpr KernelSet Named(const char* name) {
+    using T = Transforms<Lanes>;
+    return {name,
+            kTilePixels,
+            AccumulateBits,
+            AccumulateFloat,
+            AccumulateInt<std::int8_t>,
+            AccumulateInt<std::uint8_t>,
+            T::template Floats<std::int32_t>,
+            T::template Floats<float>,
+            T::BitsFromInt,
+            T::BitsFromFloat,
+            T::PackFloat,
+            T::PackInt8};
+  }
+};
+
+}  // namespace
+}  // namespace keras_bnn
+
+#endif  // KERAS_BNN_KERNELS_LANES_H_

@@ -1,0 +1,44 @@
+#include "kernels/max_pool2d.h"
+
+#include <algorithm>
+
+namespace keras_bnn {
+namespace {
+
+// Words read per thread that are worth waking it.
+constexpr std::int64_t kWordsPerThread = 1 << 15;
+
+struct Span {
+  int begin, end;  // input positions under the window that lie inside the image
+};
+
+Span InsideOf(const Window& window, int output) {
+  const int first = output * window.stride - window.pad;
+  return {std::max(first, 0), std::min(first + window.size, window.input)};
+}
+
+}  // namespace
+
+void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const Window& horizontal, int words, Word* y,
+               ThreadPool& pool, int threads) {
+  const auto lines = static_cast<int>(batch * vertical.output);
+  const std::int64_t work = std::int64_t{lines} * horizontal.output * words * vertical.size * horizontal.size;
+  const auto useful = static_cast<int>(std::min<std::int64_t>(threads, work / kWordsPerThread + 1));
+  pool.ParallelFor(lines, useful, [&](int line, int) {
+    const Word* image = x + std::int64_t{line / vertical.output} * vertical.input * horizontal.input * words;
+    Word* out = y + std::int64_t{line} * horizontal.output * words;
+    const Span rows = InsideOf(vertical, line % vertical.output);
+    for (int column = 0; column < horizontal.output; ++column, out += words) {
+      const Span columns = InsideOf(horizontal, column);
+      for (int w = 0; w < words; ++w) out[w] = ~Word{0};
+      for (int i = rows.begin; i < rows.end; ++i) {
+        const Word* pixel = image + (std::int64_t{i} * horizontal.input + columns.begin) * words;
+        for (int j = columns.begin; j < columns.end; ++j, pixel += words) {
+          for (int w = 0; w < words; ++w) out[w] &= pixel[w];
+        }
+      }
+    }
+  });
+}
+
+}  // namespace keras_bnn

@@ -1,0 +1,84 @@
+// The portable kernel set: plain C++, the yardstick of all others.
+#include "kernels/lanes.h"
+
+namespace keras_bnn {
+namespace {
+
+struct ScalarLanes {
+  static Word NegativeBits(const float* x) {
+    Word bits = 0;
+    for (int i = 0; i < kWordBits; ++i) bits |= static_cast<Word>(x[i] < 0.0f) << i;
+    return bits;
+  }
+
+  static Word LessBits(const std::int32_t* a, const std::int32_t* b) {
+    Word bits = 0;
+    for (int i = 0; i < kWordBits; ++i) bits |= static_cast<Word>(a[i] < b[i]) << i;
+    return bits;
+  }
+};
+
+// Sums of 2, 4, 8 and then all bits; compilers vectorise it, which they do not for a call of __builtin_popcount.
+std::int32_t PopCount(Word x) {
+  x = x - ((x >> 1) & 0x55555555u);
+  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+  x = (x + (x >> 4)) & 0x0f0f0f0fu;
+  return static_cast<std::int32_t>((x * 0x01010101u) >> 24);
+}
+
+template <int P>
+struct BitsTile {
+  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits, std::int32_t* acc) {
+    for (int p = 0; p < P; ++p, acc += kBlockChannels) {
+      std::int32_t mismatches[kBlockChannels] = {};
+      const Word* k = kernel;
+      for (int tap = 0; tap < taps; ++tap) {
+        const Word* x = rows[tap * P + p];
+        for (int w = 0; w < words; ++w, k += kBlockChannels) {
+          for (int i = 0; i < kBlockChannels; ++i) mismatches[i] += PopCount(x[w] ^ k[i]);
+        }
+      }
+      for (int i = 0; i < kBlockChannels; ++i) acc[i] = bits - 2 * mismatches[i];
+    }
+  }
+};
+
+// acc -= x is the same as acc += -x, also for floats.
+template <int P, typename X, typename Acc>
+void AccumulateReal(const X* const* rows, int taps, int channels, const Word* kernel, Acc zero_point, Acc* acc) {
+  for (int p = 0; p < P; ++p, acc += kBlockChannels) {
+    for (int i = 0; i < kBlockChannels; ++i) acc[i] = 0;
+    const Word* k = kernel;
+    for (int tap = 0; tap < taps; ++tap) {
+      const X* x = rows[tap * P + p];
+      for (int c = 0; c < channels; ++c, ++k) {
+        const Acc value = static_cast<Acc>(x[c]) - zero_point;
+        for (int i = 0; i < kBlockChannels; ++i) acc[i] += (*k >> i & 1u) != 0 ? -value : value;
+      }
+    }
+  }
+}
+
+template <int P>
+struct FloatTile {
+  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
+    AccumulateReal<P>(rows, taps, channels, kernel, 0.0f, acc);
+  }
+};
+
+template <typename X>
+struct IntTiles {
+  template <int P>
+  struct Tile {
+    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
+                    std::int32_t* acc) {
+      AccumulateReal<P>(rows, taps, channels, kernel, zero_point, acc);
+    }
+  };
+};
+
+}  // namespace
+
+extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, 4, BitsTile, FloatTile, IntTiles>::Named("scalar");
+
+}  // namespace keras_bnn

@@ -1,0 +1,27 @@
+// Checks of tensors that several ops share; each refuses with what came and what was expected.
+#ifndef KERAS_BNN_OPS_CHECKS_H_
+#define KERAS_BNN_OPS_CHECKS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ops/op.h"
+
+namespace keras_bnn {
+
+std::string ShapeText(const std::vector<int>& dims);  // "[1, 28, 28, 1]"
+
+// The product of the dimensions; refuses one that is 2^31 or more, or a negative dimension.
+std::int64_t CheckedElements(const char* what, const std::vector<int>& dims);
+
+void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high);
+
+void CheckRank(const char* what, const TensorInfo& tensor, int rank);
+
+// The data of a constant tensor of this type and shape (dimension -1: any), checked against the size of its buffer.
+const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementType type, const std::vector<int>& dims);
+
+}  // namespace keras_bnn
+
+#endif  // KERAS_BNN_OPS_CHECKS_H_

@@ -1,0 +1,104 @@
+// BnnConv2D: convolution with a binary kernel.
+#include <limits>
+#include <optional>
+
+#include "core/refusal.h"
+#include "ops/checks.h"
+#include "ops/layer.h"
+#include "ops/registry.h"
+
+namespace keras_bnn {
+namespace {
+
+struct Conv2DOptions {
+  int channels_in, groups;
+  int stride_h, stride_w, dilation_h, dilation_w;  // pixels
+  Padding padding;
+  int pad_top, pad_bottom, pad_left, pad_right;  // pixels
+  int pad_value;
+  Activations activations;
+};
+
+class Conv2DOp : public Op {
+ public:
+  explicit Conv2DOp(const Conv2DOptions& options) : options_(options) {}
+
+  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources& resources) override {
+    CheckInputCount(inputs, 3, 4);
+    const TensorInfo& x = inputs[0];
+    CheckRank("the input", x, 4);
+    CheckedElements("the input", x.dims);
+    const KernelShape kernel = CheckedKernel(x, inputs[1]);
+    const int height = inputs[1].dims[1];
+    const int width = inputs[1].dims[2];
+    const Window vertical = Window::Place("height", x.dims[1], height, options_.stride_h, options_.dilation_h,
+                                          options_.padding, options_.pad_top, options_.pad_bottom);
+    const Window horizontal = Window::Place("width", x.dims[2], width, options_.stride_w, options_.dilation_w,
+                                            options_.padding, options_.pad_left, options_.pad_right);
+    const std::vector<int> pixels = {x.dims[0], vertical.output, horizontal.output, kernel.channels_out};
+    CheckedElements("the output", pixels);
+    if (!conv_) {
+      ConvLayer layer = DescribeLayer(inputs, output, kernel, options_.activations, options_.pad_value);
+      layer.weights = static_cast<const Word*>(inputs[1].constant);
+      conv_.emplace(resources.kernels, layer);
+    }
+    conv_->Resize(x.dims[0], vertical, horizontal, resources.threads);
+    std::vector<int> dims = pixels;
+    if (output == ElementType::kInt32) dims.back() = WordsFor(kernel.channels_out);
+    return dims;
+  }
+
+  void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
+    conv_->Run(inputs[0], output, resources.pool);
+  }
+
+ private:
+  KernelShape CheckedKernel(const TensorInfo& x, const TensorInfo& weights) const {
+    const int channels_in = options_.channels_in;
+    const int groups = options_.groups;
+    const int expected = x.type == ElementType::kInt32 ? WordsFor(channels_in) : channels_in;
+    if (x.dims[3] != expected) {
+      Refuse("the input has the shape %s; expected %d %s last, for channels_in %d", ShapeText(x.dims).c_str(), expected,
+             x.type == ElementType::kInt32 ? "words" : "channels", channels_in);
+    }
+    if (channels_in % groups != 0) Refuse("groups is %d; expected a divisor of channels_in %d", groups, channels_in);
+    const int group_channels = channels_in / groups;
+    const int words = WordsFor(group_channels);
+    CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1, -1, words});
+    const int channels_out = weights.dims[0];
+    if (channels_out < 1 || weights.dims[1] < 1 || weights.dims[2] < 1) {
+      Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
+    }
+    if (channels_out % groups != 0) Refuse("groups is %d; expected a divisor of the %d output channels", groups, channels_out);
+    const std::int64_t taps = std::int64_t{weights.dims[1]} * weights.dims[2];
+    CheckAccumulator(x.type, taps * words * kWordBits);
+    return {groups, channels_out, static_cast<int>(taps), words, group_channels};
+  }
+
+  Conv2DOptions options_;
+  std::optional<Conv2D> conv_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> MakeConv2D(Options* options) {
+  constexpr int kMax = std::numeric_limits<int>::max();
+  Conv2DOptions conv = {};
+  conv.channels_in = options->Required("channels_in", 1, kMax);
+  conv.groups = options->Optional("groups", 1, kMax, 1);
+  conv.stride_h = options->Optional("stride_h", 1, kMax, 1);
+  conv.stride_w = options->Optional("stride_w", 1, kMax, 1);
+  conv.dilation_h = options->Optional("dilation_h", 1, kMax, 1);
+  conv.dilation_w = options->Optional("dilation_w", 1, kMax, 1);
+  conv.padding = static_cast<Padding>(options->Required("padding", 0, 2));
+  const int most = conv.padding == Padding::kExplicit ? kMax : 0;
+  conv.pad_top = options->Optional("pad_top", 0, most, 0);
+  conv.pad_bottom = options->Optional("pad_bottom", 0, most, 0);
+  conv.pad_left = options->Optional("pad_left", 0, most, 0);
+  conv.pad_right = options->Optional("pad_right", 0, most, 0);
+  conv.pad_value = options->Optional("pad_value", -1, 1, 0);
+  conv.activations = Activations::From(options);
+  return std::make_unique<Conv2DOp>(conv);
+}
+
+}  // namespace keras_bnn

@@ -1,0 +1,79 @@
+// BnnFullyConnected: a dense layer with a binary kernel, as a convolution of one tap whose images are the rows.
+#include <limits>
+#include <optional>
+
+#include "core/refusal.h"
+#include "ops/checks.h"
+#include "ops/layer.h"
+#include "ops/registry.h"
+
+namespace keras_bnn {
+namespace {
+
+class FullyConnectedOp : public Op {
+ public:
+  FullyConnectedOp(int channels_in, const Activations& activations) : channels_in_(channels_in), activations_(activations) {}
+
+  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources& resources) override {
+    CheckInputCount(inputs, 3, 4);
+    const TensorInfo& x = inputs[0];
+    const KernelShape kernel = CheckedKernel(x, inputs[1]);
+    const int row = x.type == ElementType::kInt32 ? kernel.words : kernel.channels;
+    std::vector<int> dims = OutputDims(x, row);
+    dims.back() = kernel.channels_out;
+    CheckedElements("the output", dims);
+    if (!conv_) {
+      ConvLayer layer = DescribeLayer(inputs, output, kernel, activations_, 0);
+      layer.weights = static_cast<const Word*>(inputs[1].constant);
+      conv_.emplace(resources.kernels, layer);
+    }
+    conv_->Resize(CheckedElements("the input", x.dims) / row, Window(), Window(), resources.threads);
+    if (output == ElementType::kInt32) dims.back() = WordsFor(kernel.channels_out);
+    return dims;
+  }
+
+  void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
+    conv_->Run(inputs[0], output, resources.pool);
+  }
+
+ private:
+  KernelShape CheckedKernel(const TensorInfo& x, const TensorInfo& weights) const {
+    CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1});
+    const int channels_out = weights.dims[0];
+    const int words = weights.dims[1];
+    if (channels_out < 1) Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
+    const bool fits = x.type == ElementType::kInt32 ? words >= WordsFor(channels_in_) : words == WordsFor(channels_in_);
+    if (!fits) {
+      Refuse("the weights have the shape %s; expected %d words last, for channels_in %d", ShapeText(weights.dims).c_str(),
+             WordsFor(channels_in_), channels_in_);
+    }
+    CheckAccumulator(x.type, std::int64_t{words} * kWordBits);
+    return {1, channels_out, 1, words, channels_in_};
+  }
+
+  // The dimensions of x with the last one standing for a row: kept when x's last dimension is a row, else [rows, .].
+  static std::vector<int> OutputDims(const TensorInfo& x, int row) {
+    const std::int64_t elements = CheckedElements("the input", x.dims);
+    if (x.rank() >= 1 && x.last_dim() == row) return x.dims;
+    std::int64_t tail = 1;
+    for (int axis = x.rank() - 1; axis >= 0 && tail < row; --axis) tail *= x.dims[axis];
+    if (tail != row) {
+      Refuse("the input has the shape %s; expected last dimensions of %d elements together, a row of the weights",
+             ShapeText(x.dims).c_str(), row);
+    }
+    return {static_cast<int>(elements / row), row};
+  }
+
+  int channels_in_;
+  Activations activations_;
+  std::optional<Conv2D> conv_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> MakeFullyConnected(Options* options) {
+  const int channels_in = options->Required("channels_in", 1, std::numeric_limits<int>::max());
+  return std::make_unique<FullyConnectedOp>(channels_in, Activations::From(options));
+}
+
+}  // namespace keras_bnn

@@ -1,0 +1,64 @@
+// BnnMaxPool2D: max pooling of packed bits.
+#include "kernels/max_pool2d.h"
+
+#include <limits>
+
+#include "core/refusal.h"
+#include "ops/checks.h"
+#include "ops/registry.h"
+
+namespace keras_bnn {
+namespace {
+
+struct MaxPoolOptions {
+  int window_h, window_w;  // pixels
+  int stride_h, stride_w;
+  Padding padding;
+};
+
+class MaxPool2DOp : public Op {
+ public:
+  explicit MaxPool2DOp(const MaxPoolOptions& options) : options_(options) {}
+
+  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources&) override {
+    CheckInputCount(inputs, 1, 1);
+    const TensorInfo& x = inputs[0];
+    if (x.type != ElementType::kInt32) Refuse("the input is %s; expected int32 words", NameOf(x.type));
+    if (output != ElementType::kInt32) Refuse("the output is %s; expected int32 words", NameOf(output));
+    CheckRank("the input", x, 4);
+    CheckedElements("the input", x.dims);
+    batch_ = x.dims[0];
+    words_ = x.dims[3];
+    vertical_ = Window::Place("height", x.dims[1], options_.window_h, options_.stride_h, 1, options_.padding, 0, 0);
+    horizontal_ = Window::Place("width", x.dims[2], options_.window_w, options_.stride_w, 1, options_.padding, 0, 0);
+    const std::vector<int> dims = {x.dims[0], vertical_.output, horizontal_.output, words_};
+    CheckedElements("the output", dims);
+    return dims;
+  }
+
+  void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
+    MaxPool2D(static_cast<const Word*>(inputs[0]), batch_, vertical_, horizontal_, words_, static_cast<Word*>(output),
+              resources.pool, resources.threads);
+  }
+
+ private:
+  MaxPoolOptions options_;
+  std::int64_t batch_ = 0;
+  int words_ = 0;
+  Window vertical_, horizontal_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> MakeMaxPool2D(Options* options) {
+  constexpr int kMax = std::numeric_limits<int>::max();
+  MaxPoolOptions pool = {};
+  pool.window_h = options->Required("window_h", 1, kMax);
+  pool.window_w = options->Required("window_w", 1, kMax);
+  pool.stride_h = options->Required("stride_h", 1, kMax);
+  pool.stride_w = options->Required("stride_w", 1, kMax);
+  pool.padding = static_cast<Padding>(options->Required("padding", 0, 1));
+  return std::make_unique<MaxPool2DOp>(pool);
+}
+
+}  // namespace keras_bnn

@@ -1,0 +1,60 @@
+// The custom ops of the file format, independent of the runtime that hosts them: tensors are described by TensorInfo, and data
+// comes in as plain pointers.
+#ifndef KERAS_BNN_OPS_OP_H_
+#define KERAS_BNN_OPS_OP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "kernels/kernel_set.h"
+
+namespace keras_bnn {
+
+enum class ElementType { kFloat32, kInt32, kUInt8, kInt8, kOther };
+
+const char* NameOf(ElementType type);
+int BytesOf(ElementType type);
+
+struct TensorInfo {
+  ElementType type = ElementType::kOther;
+  std::vector<int> dims;
+  float scale = 0.0f;  // of int8 and uint8
+  std::int32_t zero_point = 0;
+  const void* constant = nullptr;  // the data of a constant tensor, else null
+  std::size_t constant_bytes = 0;
+
+  int rank() const { return static_cast<int>(dims.size()); }
+  int last_dim() const { return dims.empty() ? 1 : dims.back(); }
+};
+
+// What an op may use while it runs.
+struct Resources {
+  const KernelSet& kernels;
+  ThreadPool& pool;
+  int threads;  // how many of the pool's to use
+};
+
+class Op {
+ public:
+  virtual ~Op() = default;
+
+  // Checks the inputs, makes room for their sizes, and returns the output's dimensions. Refuses what it cannot run.
+  // May be called again with other sizes; constant inputs stay the same.
+  virtual std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources& resources) = 0;
+
+  // Computes the output from inputs of the sizes last prepared for. Does not throw, and allocates nothing.
+  virtual void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) = 0;
+};
+
+// Whether the file format has an op of this name.
+bool IsOp(const char* name);
+
+// The op `name` with the options of the file; refuses options that the format does not know.
+std::unique_ptr<Op> MakeOp(const char* name, const std::uint8_t* options, std::size_t options_size);
+
+}  // namespace keras_bnn
+
+#endif  // KERAS_BNN_OPS_OP_H_

@@ -1,0 +1,64 @@
+// BnnQuantize: the signs of float32 or int8 channels as packed bits.
+#include <algorithm>
+
+#include "core/refusal.h"
+#include "ops/checks.h"
+#include "ops/registry.h"
+
+namespace keras_bnn {
+namespace {
+
+// Elements per thread that are worth waking it.
+constexpr std::int64_t kElementsPerThread = 1 << 16;
+constexpr int kRowsPerTask = 64;
+
+class Quantize : public Op {
+ public:
+  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources&) override {
+    CheckInputCount(inputs, 1, 1);
+    const TensorInfo& x = inputs[0];
+    if (x.type != ElementType::kFloat32 && x.type != ElementType::kInt8) {
+      Refuse("the input is %s; expected float32 or int8", NameOf(x.type));
+    }
+    if (output != ElementType::kInt32) Refuse("the output is %s; expected int32 words", NameOf(output));
+    if (x.rank() < 1) Refuse("the input is a scalar; expected at least 1 dimension");
+    type_ = x.type;
+    zero_point_ = x.zero_point;
+    channels_ = x.last_dim();
+    if (channels_ < 1) Refuse("the input has the shape %s; expected at least 1 channel", ShapeText(x.dims).c_str());
+    rows_ = CheckedElements("the input", x.dims) / channels_;
+    std::vector<int> dims = x.dims;
+    dims.back() = WordsFor(channels_);
+    return dims;
+  }
+
+  void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
+    const auto tasks = static_cast<int>(CeilDiv<std::int64_t>(rows_, kRowsPerTask));
+    const auto threads = static_cast<int>(std::min<std::int64_t>(resources.threads, rows_ * channels_ / kElementsPerThread + 1));
+    const int words = WordsFor(channels_);
+    resources.pool.ParallelFor(tasks, threads, [&](int task, int) {
+      const std::int64_t first = std::int64_t{task} * kRowsPerTask;
+      const std::int64_t end = std::min(first + kRowsPerTask, rows_);
+      for (std::int64_t row = first; row < end; ++row) {
+        Word* out = static_cast<Word*>(output) + row * words;
+        if (type_ == ElementType::kFloat32) {
+          resources.kernels.pack_float(static_cast<const float*>(inputs[0]) + row * channels_, channels_, out);
+        } else {
+          resources.kernels.pack_int8(static_cast<const std::int8_t*>(inputs[0]) + row * channels_, channels_, zero_point_, out);
+        }
+      }
+    });
+  }
+
+ private:
+  ElementType type_ = ElementType::kFloat32;
+  std::int32_t zero_point_ = 0;
+  int channels_ = 1;
+  std::int64_t rows_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> MakeQuantize(Options*) { return std::make_unique<Quantize>(); }
+
+}  // namespace keras_bnn

@@ -1,0 +1,175 @@
+#include "tflite/partition.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/refusal.h"
+
+namespace keras_bnn {
+namespace {
+
+constexpr std::size_t kArenaAlignment = 64;  // bytes: a cache line
+
+ElementType TypeOf(const TfLiteTensor& tensor) {
+  switch (tensor.type) {
+    case kTfLiteFloat32:
+      return ElementType::kFloat32;
+    case kTfLiteInt32:
+      return ElementType::kInt32;
+    case kTfLiteUInt8:
+      return ElementType::kUInt8;
+    case kTfLiteInt8:
+      return ElementType::kInt8;
+  }
+  return ElementType::kOther;
+}
+
+bool Contains(const TfLiteIntArray* array, int value) {
+  return std::find(array->data, array->data + array->size, value) != array->data + array->size;
+}
+
+// The runtime takes the array over and frees it with free().
+TfLiteIntArray* MakeIntArray(const std::vector<int>& values) {
+  const std::size_t bytes = sizeof(int) * (values.size() + 1);
+  auto* array = static_cast<TfLiteIntArray*>(std::malloc(std::max(bytes, sizeof(TfLiteIntArray))));
+  if (array == nullptr) return nullptr;
+  array->size = static_cast<int>(values.size());
+  std::memcpy(array->data, values.data(), values.size() * sizeof(int));
+  return array;
+}
+
+const char* TensorName(const TfLiteContext* context, int tensor) {
+  const char* name = context->tensors[tensor].name;
+  return name == nullptr ? "unnamed" : name;
+}
+
+}  // namespace
+
+Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels, ThreadPool* pool)
+    : kernels_(&kernels), pool_(pool) {
+  const TfLiteIntArray& nodes = *params.nodes_to_replace;
+  for (int i = 0; i < nodes.size; ++i) {
+    TfLiteNode* node = nullptr;
+    TfLiteRegistration* registration = nullptr;
+    if (context->GetNodeAndRegistration(context, nodes.data[i], &node, &registration) != kTfLiteOk) {
+      Refuse("the runtime does not hand out node %d; expected a runtime of TFLite 2.7 or newer", nodes.data[i]);
+    }
+    const char* name = registration->custom_name;
+    if (node->outputs->size != 1) Refuse("%s has %d outputs; expected 1", name, node->outputs->size);
+    Step step;
+    step.name = name;
+    step.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
+    step.output = node->outputs->data[0];
+    step.input_data.resize(step.inputs.size());
+    try {
+      step.op = MakeOp(name, static_cast<const std::uint8_t*>(node->custom_initial_data),
+                       static_cast<std::size_t>(node->custom_initial_data_size));
+    } catch (const Refusal& refusal) {
+      Refuse("%s (output \"%.100s\"): %s", name, TensorName(context, step.output), refusal.what());
+    }
+    for (const int input : step.inputs) {
+      if (input < 0) Refuse("%s (output \"%.100s\"): an input is left out; expected all inputs", name, TensorName(context, step.output));
+      if (Inner* inner = FindInner(input)) inner->last_step = i;
+    }
+    if (!Contains(params.output_tensors, step.output)) {
+      Inner inner;
+      inner.first_step = inner.last_step = i;
+      inner_.emplace_back(step.output, inner);
+    }
+    steps_.push_back(std::move(step));
+  }
+}
+
+Partition::Inner* Partition::FindInner(int tensor) {
+  for (auto& [index, inner] : inner_) {
+    if (index == tensor) return &inner;
+  }
+  return nullptr;
+}
+
+TensorInfo Partition::Describe(const TfLiteContext* context, int index) {
+  const TfLiteTensor& tensor = context->tensors[index];
+  TensorInfo info;
+  info.type = TypeOf(tensor);
+  info.scale = tensor.params.scale;
+  info.zero_point = tensor.params.zero_point;
+  if (const Inner* inner = FindInner(index)) {
+    info.dims = inner->dims;
+    return info;
+  }
+  info.dims.assign(tensor.dims->data, tensor.dims->data + tensor.dims->size);
+  if (tensor.allocation_type == kTfLiteMmapRo) {
+    info.constant = tensor.data;
+    info.constant_bytes = tensor.bytes;
+  }
+  return info;
+}
+
+void Partition::Prepare(TfLiteContext* context) {
+  const int threads = std::max(context->recommended_num_threads, 1);
+  pool_->Grow(threads);
+  const Resources resources = {*kernels_, *pool_, std::min(threads, pool_->threads())};
+  for (Step& step : steps_) {
+    std::vector<TensorInfo> inputs;
+    for (const int input : step.inputs) inputs.push_back(Describe(context, input));
+    std::vector<int> dims;
+    try {
+      dims = step.op->Prepare(inputs, TypeOf(context->tensors[step.output]), resources);
+    } catch (const Refusal& refusal) {
+      Refuse("%s (output \"%.100s\"): %s", step.name.c_str(), TensorName(context, step.output), refusal.what());
+    }
+    if (Inner* inner = FindInner(step.output)) {
+      inner->dims = dims;
+      continue;
+    }
+    TfLiteIntArray* size = MakeIntArray(dims);
+    if (size == nullptr || context->ResizeTensor(context, &context->tensors[step.output], size) != kTfLiteOk) {
+      Refuse("%s (output \"%.100s\"): the runtime could not resize the output", step.name.c_str(), TensorName(context, step.output));
+    }
+  }
+  PlanArena(context);
+}
+
+// First fit, in the order of the steps: each tensor goes to the lowest place that no tensor alive at the same time overlaps.
+void Partition::PlanArena(const TfLiteContext* context) {
+  std::size_t arena_bytes = 0;
+  std::vector<std::size_t> sizes;
+  for (std::size_t i = 0; i < inner_.size(); ++i) {
+    const auto& [index, inner] = inner_[i];
+    std::size_t bytes = BytesOf(TypeOf(context->tensors[index]));
+    for (const int dim : inner.dims) bytes *= static_cast<std::size_t>(dim);
+    sizes.push_back(CeilDiv(bytes, kArenaAlignment) * kArenaAlignment);
+
+    std::vector<std::pair<std::size_t, std::size_t>> taken;  // [begin, end) of tensors alive together with this one
+    for (std::size_t j = 0; j < i; ++j) {
+      const Inner& earlier = inner_[j].second;
+      if (earlier.last_step >= inner.first_step) taken.emplace_back(earlier.offset, earlier.offset + sizes[j]);
+    }
+    std::sort(taken.begin(), taken.end());
+    std::size_t offset = 0;
+    for (const auto& [begin, end] : taken) {
+      if (offset + sizes[i] <= begin) break;
+      offset = std::max(offset, end);
+    }
+    inner_[i].second.offset = offset;
+    arena_bytes = std::max(arena_bytes, offset + sizes[i]);
+  }
+  arena_.resize(arena_bytes + kArenaAlignment);
+}
+
+void Partition::Run(TfLiteContext* context) {
+  const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_.data()) % kArenaAlignment;
+  unsigned char* arena = arena_.data() + (kArenaAlignment - misalignment);
+  const auto data = [&](int index) -> void* {
+    const Inner* inner = FindInner(index);
+    return inner == nullptr ? context->tensors[index].data : arena + inner->offset;
+  };
+  const Resources resources = {*kernels_, *pool_, std::min(std::max(context->recommended_num_threads, 1), pool_->threads())};
+  for (Step& step : steps_) {
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) step.input_data[i] = data(step.inputs[i]);
+    step.op->Run(step.input_data, data(step.output), resources);
+  }
+}
+
+}  // namespace keras_bnn
