@@ -1,5 +1,6 @@
 #include "core/thread_pool.h"
 
+#include <algorithm>
 #include <system_error>
 
 namespace keras_bnn {
@@ -28,10 +29,9 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::Grow(int threads) {
-  const Lock lock(&busy_);
+  const Lock lock(&mutex_);
   try {
-    while (this->threads() < threads) {
-      const int thread = this->threads();
+    for (int thread = static_cast<int>(workers_.size()) + 1; thread < threads; ++thread) {
       workers_.emplace_back([this, thread] { Work(thread); });
     }
   } catch (const std::system_error&) {
@@ -39,30 +39,32 @@ void ThreadPool::Grow(int threads) {
   }
 }
 
-void ThreadPool::Run(int items, int threads, Call call, const void* context) {
-  const bool alone = threads <= 1 || items <= 1 || pthread_mutex_trylock(&busy_) != 0;
-  if (alone) {
-    for (int item = 0; item < items; ++item) call(context, item, 0);
-    return;
-  }
+bool ThreadPool::Start(int items, int threads, Call call, const void* context) {
+  const Lock lock(&mutex_);
+  const int useful = std::min({items, threads, static_cast<int>(workers_.size()) + 1});
+  if (running_ || useful <= 1) return false;
   call_ = call;
   context_ = context;
   items_ = items;
   next_item_.store(0, std::memory_order_relaxed);
-  {
-    const Lock lock(&mutex_);
-    const int useful = threads < items ? threads : items;
-    wanted_ = useful < this->threads() ? useful : this->threads();
-    pending_ = wanted_ - 1;
-    ++round_;
-    pthread_cond_broadcast(&wake_);
+  running_ = true;
+  wanted_ = useful;
+  pending_ = useful - 1;
+  ++round_;
+  pthread_cond_broadcast(&wake_);
+  return true;
+}
+
+void ThreadPool::Run(int items, int threads, Call call, const void* context) {
+  const bool alone = items <= 1 || threads <= 1 || !Start(items, threads, call, context);
+  if (alone) {
+    for (int item = 0; item < items; ++item) call(context, item, 0);
+    return;
   }
   TakeItems(0);
-  {
-    const Lock lock(&mutex_);
-    while (pending_ > 0) pthread_cond_wait(&done_, &mutex_);
-  }
-  pthread_mutex_unlock(&busy_);
+  const Lock lock(&mutex_);
+  while (pending_ > 0) pthread_cond_wait(&done_, &mutex_);
+  running_ = false;
 }
 
 void ThreadPool::Work(int thread) {

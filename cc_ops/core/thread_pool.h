@@ -26,10 +26,9 @@ class ThreadPool {
   // threads to give, the pool stays smaller.
   void Grow(int threads);
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
-
-  // Calls function(item, thread) once for each item in [0, items), on up to `threads` threads, and returns when all are done.
-  // `thread` is in [0, threads) and differs between calls that run at the same time. The function must not throw.
+  // Calls function(item, thread) once for each item in [0, items), on up to `threads` threads (as far as the pool has them), and
+  // returns when all are done. `thread` is in [0, threads) and differs between calls that run at the same time. The function
+  // must not throw.
   template <typename Function>
   void ParallelFor(int items, int threads, const Function& function) {
     const auto call = [](const void* context, int item, int thread) {
@@ -42,17 +41,18 @@ class ThreadPool {
   using Call = void (*)(const void* context, int item, int thread);
 
   void Run(int items, int threads, Call call, const void* context);
+  bool Start(int items, int threads, Call call, const void* context);
   void Work(int thread);
   void TakeItems(int thread);
 
-  pthread_mutex_t busy_ = PTHREAD_MUTEX_INITIALIZER;   // held during a ParallelFor and a Grow
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;  // guards round_, wanted_, pending_ and stop_
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;  // guards the members up to stop_
   pthread_cond_t wake_ = PTHREAD_COND_INITIALIZER;
   pthread_cond_t done_ = PTHREAD_COND_INITIALIZER;
   std::vector<std::thread> workers_;
-  unsigned round_ = 0;  // counts the calls of Run, so that a worker joins each of them once
-  int wanted_ = 0;      // workers that take part in this round: those with thread < wanted_
-  int pending_ = 0;     // of those, the ones that have not finished
+  bool running_ = false;  // whether a ParallelFor has the workers
+  unsigned round_ = 0;    // counts the calls that had them, so that a worker joins each of these once
+  int wanted_ = 0;        // workers that take part in this round: those with thread < wanted_
+  int pending_ = 0;       // of those, the ones that have not finished
   bool stop_ = false;
 
   Call call_ = nullptr;

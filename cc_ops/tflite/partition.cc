@@ -107,9 +107,9 @@ TensorInfo Partition::Describe(const TfLiteContext* context, int index) {
 }
 
 void Partition::Prepare(TfLiteContext* context) {
-  const int threads = std::max(context->recommended_num_threads, 1);
-  pool_->Grow(threads);
-  const Resources resources = {*kernels_, *pool_, std::min(threads, pool_->threads())};
+  threads_ = std::max(context->recommended_num_threads, 1);
+  pool_->Grow(threads_);
+  const Resources resources = {*kernels_, *pool_, threads_};
   for (Step& step : steps_) {
     std::vector<TensorInfo> inputs;
     for (const int input : step.inputs) inputs.push_back(Describe(context, input));
@@ -165,7 +165,7 @@ void Partition::Run(TfLiteContext* context) {
     const Inner* inner = FindInner(index);
     return inner == nullptr ? context->tensors[index].data : arena + inner->offset;
   };
-  const Resources resources = {*kernels_, *pool_, std::min(std::max(context->recommended_num_threads, 1), pool_->threads())};
+  const Resources resources = {*kernels_, *pool_, threads_};
   for (Step& step : steps_) {
     for (std::size_t i = 0; i < step.inputs.size(); ++i) step.input_data[i] = data(step.inputs[i]);
     step.op->Run(step.input_data, data(step.output), resources);

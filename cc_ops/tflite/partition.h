@@ -49,6 +49,7 @@ class Partition {
 
   const KernelSet* kernels_;
   ThreadPool* pool_;
+  int threads_ = 1;  // as of the last Prepare: the scratch of the ops is made for so many
   std::vector<Step> steps_;
   std::vector<std::pair<int, Inner>> inner_;  // by tensor index
   std::vector<unsigned char> arena_;
