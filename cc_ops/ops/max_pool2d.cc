@@ -55,8 +55,8 @@ std::unique_ptr<Op> MakeMaxPool2D(Options* options) {
   MaxPoolOptions pool = {};
   pool.window_h = options->Required("window_h", 1, kMax);
   pool.window_w = options->Required("window_w", 1, kMax);
-  pool.stride_h = options->Required("stride_h", 1, kMax);
-  pool.stride_w = options->Required("stride_w", 1, kMax);
+  pool.stride_h = options->Optional("stride_h", 1, kMax, 1);
+  pool.stride_w = options->Optional("stride_w", 1, kMax, 1);
   pool.padding = static_cast<Padding>(options->Required("padding", 0, 1));
   return std::make_unique<MaxPool2DOp>(pool);
 }
