@@ -110,10 +110,7 @@ class Interpreter:
             if missing:
                 batch = [np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) for array in batch]
             runs.append(self._run(batch))
-        outputs = [
-            np.concatenate(parts)[:samples] if len(parts) > 1 else parts[0][:samples]
-            for parts in zip(*runs, strict=True)
-        ]
+        outputs = [_joined(parts, samples, step) for parts in zip(*runs, strict=True)]
         return outputs[0] if len(outputs) == 1 else outputs
 
     def invoke(self) -> None:
@@ -200,6 +197,18 @@ def _signature(interpreter: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSp
 def _output_number(name: str) -> int:
     match = re.fullmatch(r"output_(\d+)", name)
     return int(match[1]) if match else 0
+
+
+def _joined(parts: tuple[np.ndarray, ...], samples: int, step: int) -> np.ndarray:
+    """Returns one output of all runs, without what filled up the last run."""
+    if len(parts) == 1 and samples == step:
+        return parts[0]
+    if parts[0].shape[:1] != (step,):
+        raise ValueError(
+            f"An output has the shape {parts[0].shape} for {step} samples, so that {samples} samples cannot be run in "
+            f"batches: pass {step} samples at a time."
+        )
+    return np.concatenate(parts)[:samples]
 
 
 def _specs(details: Iterable[dict[str, Any]], names: dict[int, str]) -> tuple[TensorSpec, ...]:

@@ -103,4 +103,7 @@ def load_delegate(**options: object) -> Any:
         ValueError: when the delegate refuses an option; the message says which, and what it takes.
     """
     load_library()  # fails with a better sentence than the runtime's
-    return stock_runtime().load_delegate(delegate_path(), options={key: str(value) for key, value in options.items()})
+    try:
+        return stock_runtime().load_delegate(delegate_path(), options=options)
+    except ValueError as error:  # the runtime's own line, then the delegate's
+        raise ValueError(str(error).partition("\n")[2] or str(error)) from None

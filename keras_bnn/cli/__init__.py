@@ -1,0 +1,68 @@
+"""The command line program `keras-bnn`: one file per command.
+
+A command's module has `HELP`, `add_arguments(parser)` and `run(args)`, which returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+_COMMANDS = ("demo", "convert", "inspect", "run", "benchmark", "doctor")
+_EXIT_CODES = "exit codes: 0 success, 1 failure (one sentence on standard error), 2 wrong usage"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the program and returns its exit code.
+
+    Args:
+        argv: Arguments without the program's name; those of the process when None.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        print(f"keras-bnn {args.command}: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keras-bnn",
+        description="Binarized neural networks: convert, run and measure packed models.",
+        epilog=_EXIT_CODES,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        module = importlib.import_module(f"keras_bnn.cli.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.__doc__,
+            epilog=_EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import keras_bnn
+
+        print(f"keras-bnn {keras_bnn.__version__}")
+        parser.exit()

@@ -1,0 +1,22 @@
+"""Types of command line arguments."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def positive_int(text: str) -> int:
+    """Returns the number, or refuses it as wrong usage."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def positive_seconds(text: str) -> float:
+    """Returns the number, or refuses it as wrong usage."""
+    value = float(text)
+    if not (0 < value < math.inf):
+        raise argparse.ArgumentTypeError(f"{text} is not greater than 0")
+    return value

@@ -1,0 +1,54 @@
+"""Says what is installed, which kernels run here, and tests each of them on the installed runtime.
+
+The self-test runs a tiny packed model and compares each output with plain arithmetic on +1 and -1.
+
+exit code 1 when something that is needed is missing, or when an output is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from importlib import metadata
+
+HELP = "versions, runtime, kernels, and a self-test"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds nothing: the command has no arguments."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the findings and runs the self-test."""
+    from keras_bnn.cli.selftest import mistakes
+    from keras_bnn.runtime import cpu_info, stock_runtime
+
+    _row("keras-bnn", _version("keras-bnn"))
+    _row("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
+    for package in ("numpy", "keras", "tensorflow"):
+        _row(package, _version(package))
+    _row("runtime", str(stock_runtime()))
+    info = cpu_info()
+    _row("library", f"{info['library_version']}, {info['library_path']}")
+    _row("kernels built", ", ".join(info["kernel_sets"]))
+    _row("kernels for this CPU", ", ".join(info["supported_kernel_sets"]))
+    _row("kernels chosen", info["chosen_kernel_set"] or "none: KERAS_BNN_ISA names no kernels that run here")
+    wrong = {isa: mistakes(isa) for isa in info["supported_kernel_sets"]}
+    for isa, count in wrong.items():
+        _row(f"self-test, {isa}", "all outputs exact" if count == 0 else f"{count} outputs wrong")
+    if any(wrong.values()):
+        print("keras-bnn doctor: wrong outputs, please report them with the lines above.", file=sys.stderr)
+        return 1
+    return 0 if info["chosen_kernel_set"] else 1
+
+
+def _row(label: str, text: str) -> None:
+    print(f"{label:<32}{text}")
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,75 @@
+"""Runs a .tflite file on arrays from a file, for any number of samples, and prints or writes the outputs.
+
+A .npy file holds the input of a model with one input, (samples, ...). A .npz file holds one array per input, under the
+inputs' names. The output file is .npy for one output, .npz for several.
+
+Examples:
+  keras-bnn run model.tflite --input images.npy
+  keras-bnn run model.tflite --input images.npy --output scores.npy --threads 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from keras_bnn.cli.arguments import positive_int
+
+HELP = "run a .tflite file on the arrays of a .npy or .npz file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of this command."""
+    parser.add_argument("file", metavar="FILE", help=".tflite file, packed or not")
+    parser.add_argument("--input", required=True, metavar="X", help=".npy file, or .npz file for several inputs")
+    parser.add_argument("--output", metavar="Y", help="file to write the outputs to; without it they are printed")
+    parser.add_argument("--threads", type=positive_int, default=1, help="threads of one prediction (default 1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the model."""
+    from keras_bnn.runtime import Interpreter
+
+    interpreter = Interpreter(args.file, num_threads=args.threads)
+    result = interpreter.predict(_load(args.input))
+    names = [spec.name for spec in interpreter.outputs]
+    outputs = dict(zip(names, result if len(names) > 1 else [result], strict=True))
+    if args.output is None:
+        for name, array in outputs.items():
+            print(f"{name}: {array.dtype} {array.shape}\n{array}")
+    else:
+        _save(args.output, outputs)
+        print(f"{args.output}: " + ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in outputs.items()))
+    return 0
+
+
+def _load(path: str) -> Any:
+    """Returns the array of a .npy file or the dict of arrays of a .npz file."""
+    import numpy as np
+
+    try:
+        loaded = np.load(path)
+        return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} does not exist.") from None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no .npy or .npz file of numbers: {error}") from error
+
+
+def _save(path: str, outputs: dict[str, Any]) -> None:
+    """Writes the outputs, whole or not at all."""
+    import numpy as np
+
+    temporary = Path(f"{path}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            if len(outputs) == 1:
+                np.save(file, next(iter(outputs.values())))
+            else:
+                np.savez(file, **outputs)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
