@@ -15,6 +15,10 @@ struct Window {
   int pad = 0;       // pixels before the image
   int output = 1;    // outputs
 
+  // Whether an input position lies inside the image, and whether all taps do when the first one is at `first`.
+  bool Contains(int position) const { return position >= 0 && position < input; }
+  bool Covers(int first) const { return first >= 0 && first + (size - 1) * dilation < input; }
+
   // The window with `pad` and `output` filled in as TFLite does for SAME and VALID; for kExplicit from the given pads.
   // Refuses sizes that do not fit an int, and outputs of no pixels. `axis` names the axis in the sentence.
   static Window Place(const char* axis, int input, int size, int stride, int dilation, Padding padding, int pad_before,

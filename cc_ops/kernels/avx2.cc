@@ -1,4 +1,4 @@
-// AVX2: 8 channels per register. A block is done in two halves of 16 channels, in tiles of 4 pixels, so that the 8 accumulators,
+// AVX2 and FMA: 8 channels per register. A block is done in two halves of 16 channels, in tiles of 4 pixels, so that the 8 accumulators,
 // the kernel words and the temporaries fit into 16 registers.
 //
 // AVX2 has no popcount: each byte is looked up by nibble (vpshufb). The counts of up to kRunWords words add up in bytes before
@@ -112,6 +112,13 @@ __m256i SignBits(Word word, int first) {
   return _mm256_sllv_epi32(_mm256_set1_epi32(static_cast<int>(word)), shifts);
 }
 
+// Lane i is -1.0 where bit `first + i` of the word is set, else 1.0.
+__m256 PlusMinusOne(Word word, int first) {
+  const __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(SignBits(word, first)), _mm256_set1_ps(-0.0f));
+  return _mm256_or_ps(sign, _mm256_set1_ps(1.0f));
+}
+
+// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
 template <int P>
 struct FloatTile {
   static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
@@ -119,17 +126,16 @@ struct FloatTile {
   }
 
   static void RunHalf(const float* const* rows, int taps, int channels, const Word* kernel, int half, float* acc) {
-    const __m256i sign_bit = _mm256_set1_epi32(static_cast<int>(0x80000000u));
     __m256 sums[P][2];
     for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
     for (int tap = 0; tap < taps; ++tap, rows += P) {
       for (int c = 0; c < channels; ++c, ++kernel) {
-        const __m256 sign0 = _mm256_castsi256_ps(_mm256_and_si256(SignBits(*kernel, half), sign_bit));
-        const __m256 sign1 = _mm256_castsi256_ps(_mm256_and_si256(SignBits(*kernel, half + kLanes), sign_bit));
+        const __m256 kernel0 = PlusMinusOne(*kernel, half);
+        const __m256 kernel1 = PlusMinusOne(*kernel, half + kLanes);
         for (int p = 0; p < P; ++p) {
           const __m256 value = _mm256_set1_ps(rows[p][c]);
-          sums[p][0] = _mm256_add_ps(sums[p][0], _mm256_xor_ps(value, sign0));
-          sums[p][1] = _mm256_add_ps(sums[p][1], _mm256_xor_ps(value, sign1));
+          sums[p][0] = _mm256_fmadd_ps(value, kernel0, sums[p][0]);
+          sums[p][1] = _mm256_fmadd_ps(value, kernel1, sums[p][1]);
         }
       }
     }

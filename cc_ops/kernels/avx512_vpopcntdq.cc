@@ -54,9 +54,12 @@ struct BitsTile {
   }
 };
 
+// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
 template <int P>
 struct FloatTile {
   static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
+    const __m512 one = _mm512_set1_ps(1.0f);
+    const __m512 minus_one = _mm512_set1_ps(-1.0f);
     __m512 low[P];
     __m512 high[P];
     for (int p = 0; p < P; ++p) low[p] = high[p] = _mm512_setzero_ps();
@@ -64,12 +67,12 @@ struct FloatTile {
       const float* x[P];
       for (int p = 0; p < P; ++p) x[p] = rows[p];
       for (int c = 0; c < channels; ++c, ++kernel) {
-        const auto negative_low = static_cast<__mmask16>(*kernel);
-        const auto negative_high = static_cast<__mmask16>(*kernel >> kLanes);
+        const __m512 kernel_low = _mm512_mask_blend_ps(static_cast<__mmask16>(*kernel), one, minus_one);
+        const __m512 kernel_high = _mm512_mask_blend_ps(static_cast<__mmask16>(*kernel >> kLanes), one, minus_one);
         for (int p = 0; p < P; ++p) {
           const __m512 value = _mm512_set1_ps(x[p][c]);
-          low[p] = _mm512_mask_sub_ps(_mm512_add_ps(low[p], value), negative_low, low[p], value);
-          high[p] = _mm512_mask_sub_ps(_mm512_add_ps(high[p], value), negative_high, high[p], value);
+          low[p] = _mm512_fmadd_ps(value, kernel_low, low[p]);
+          high[p] = _mm512_fmadd_ps(value, kernel_high, high[p]);
         }
       }
     }

@@ -10,8 +10,7 @@
 namespace keras_bnn {
 namespace {
 
-// A panel's table of pointers should stay in the L1 cache beside the weights of a block. 64 pixels are at most 64 tiles, so that
-// a bit set of the tiles that touch the padding is one integer.
+// A panel's table of pointers should stay in the L1 cache beside the weights of a block.
 constexpr int kPanelPointers = 1024;
 constexpr int kPanelPixels = 64;
 
@@ -86,7 +85,23 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
   const int tile = kernels_->tile_pixels;
   const int tiles = std::max(1, std::min(kPanelPixels, kPanelPointers / kernel_.taps) / tile);
   panel_pixels_ = tiles * tile;
-  rows_.assign(threads, std::vector<const void*>(static_cast<std::size_t>(panel_pixels_) * kernel_.taps));
+  tap_offsets_.clear();
+  for (int i = 0; i < vertical.size; ++i) {
+    for (int j = 0; j < horizontal.size; ++j) {
+      const std::int64_t pixel = std::int64_t{i} * vertical.dilation * horizontal.input + std::int64_t{j} * horizontal.dilation;
+      tap_offsets_.push_back(pixel * PixelSize());
+    }
+  }
+  Panel panel;
+  panel.rows.resize(static_cast<std::size_t>(panel_pixels_) * kernel_.taps + kMaxTilePixels);
+  panel.outside.reserve(static_cast<std::size_t>(panel_pixels_) * kernel_.taps);
+  panel.outside_end.reserve(tiles);
+  panels_.clear();
+  for (int thread = 0; thread < threads; ++thread) {
+    panels_.push_back(panel);
+    panels_.back().outside.reserve(panel.outside.capacity());  // a copied vector has no room to spare
+    panels_.back().outside_end.reserve(tiles);
+  }
   const bool unaligned = kernel_.groups > 1 && kernel_.channels % kWordBits != 0;
   if (input_ == ConvInput::kBits && unaligned) {
     regrouped_.resize(static_cast<std::size_t>(batch) * vertical.input * horizontal.input * kernel_.groups * kernel_.words);
@@ -129,8 +144,7 @@ void Conv2D::RunOn(const X* x, void* y, ThreadPool& pool) {
   const std::int64_t pixels = batch_ * vertical_.output * horizontal_.output;
   const auto panels = static_cast<int>(CeilDiv<std::int64_t>(pixels, panel_pixels_));
   const int blocks = kernel_.blocks();
-  const int depth = input_ == ConvInput::kBits ? kernel_.words : kernel_.channels;
-  const std::int64_t steps = pixels * blocks * kernel_.taps * depth;
+  const std::int64_t steps = pixels * blocks * kernel_.taps * TapSize();
   const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kStepsPerThread + 1));
 
   int ranges = 1;  // of blocks
@@ -151,29 +165,28 @@ void Conv2D::RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels,
   using Acc = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
   alignas(64) Acc acc[kMaxTilePixels * kBlockChannels];
   constexpr bool kBinary = std::is_same_v<X, Word>;
-  const int depth = kBinary ? kernel_.words : kernel_.channels;
+  const int depth = TapSize();
   const std::size_t block_words = static_cast<std::size_t>(kernel_.taps) * depth * (kBinary ? kBlockChannels : 1);
-  const auto rows = reinterpret_cast<const X**>(rows_[thread].data());
+  Panel& panel = panels_[thread];
 
   if (SplitsWords()) {
     const int words = WordsFor(kernel_.channels_out);
     std::memset(static_cast<Word*>(y) + first_pixel * words, 0, static_cast<std::size_t>(pixels) * words * sizeof(Word));
   }
   int group = -1;
-  std::uint64_t padded_tiles = 0;
   for (int block = first_block; block < end_block; ++block) {
     if (block / kernel_.group_blocks() != group) {
       group = block / kernel_.group_blocks();
-      padded_tiles = FillRows(x + group * depth, first_pixel, pixels, rows);
+      FillRows(x + group * depth, first_pixel, pixels, &panel);
     }
     const Word* packed = packed_kernel_.data() + block * block_words;
-    std::uint64_t padded = padded_tiles;
-    for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels, padded >>= 1) {
+    const auto rows = reinterpret_cast<const X* const*>(panel.rows.data());
+    for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels) {
       const int count = std::min(kernels_->tile_pixels, pixels - tile);
       const X* const* tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
       if constexpr (kBinary) {
         kernels_->accumulate_bits(tile_rows, count, kernel_.taps, depth, packed, kernel_.taps * kernel_.channels, acc);
-        if ((padded & 1) != 0 && !tap_sums_.empty()) RemovePadding(tile_rows, count, block, acc);
+        if (!tap_sums_.empty()) RemovePadding(panel, tile / kernels_->tile_pixels, block, acc);
       } else if constexpr (std::is_same_v<X, float>) {
         kernels_->accumulate_float(tile_rows, count, kernel_.taps, depth, packed, acc);
       } else if constexpr (std::is_same_v<X, std::int8_t>) {
@@ -186,59 +199,66 @@ void Conv2D::RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels,
   }
 }
 
+// Fills the panel's table for one group: x points at the group's first channel of the first pixel.
 template <typename X>
-const X* Conv2D::PaddingRow() const {
-  return reinterpret_cast<const X*>(padding_row_.data());
-}
-
-// Fills the table for one group: x points at the group's first channel of the first pixel. The pixels of a tile lie together,
-// [tile][tap][pixel]. Bit t of the result tells whether tile t has taps outside the image.
-template <typename X>
-std::uint64_t Conv2D::FillRows(const X* x, std::int64_t first_pixel, int pixels, const X** rows) const {
-  const X* padding = PaddingRow<X>();
-  const std::int64_t pixel_size = std::int64_t{kernel_.groups} * (std::is_same_v<X, Word> ? kernel_.words : kernel_.channels);
-  std::uint64_t padded_tiles = 0;
-  std::int64_t column = first_pixel % horizontal_.output;
-  std::int64_t row = first_pixel / horizontal_.output % vertical_.output;
-  std::int64_t image = first_pixel / horizontal_.output / vertical_.output;
+void Conv2D::FillRows(const X* x, std::int64_t first_pixel, int pixels, Panel* panel) const {
+  const std::int64_t pixel_size = PixelSize();
+  const std::int64_t image_size = std::int64_t{vertical_.input} * horizontal_.input * pixel_size;
+  auto column = static_cast<int>(first_pixel % horizontal_.output);
+  auto row = static_cast<int>(first_pixel / horizontal_.output % vertical_.output);
+  std::int64_t image = first_pixel / horizontal_.output / vertical_.output * image_size;
+  const auto rows = reinterpret_cast<const X**>(panel->rows.data());
+  const auto padding = reinterpret_cast<const X*>(padding_row_.data());
+  panel->outside.clear();
+  panel->outside_end.clear();
   for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels) {
     const int count = std::min(kernels_->tile_pixels, pixels - tile);
+    const X** tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
+    const std::size_t outside_begin = panel->outside.size();
+    std::int64_t origin[kMaxTilePixels] = {};  // of the window's first tap, in elements from x; may lie outside the image
     for (int p = 0; p < count; ++p) {
-      const X** out = rows + p;
-      const auto top = static_cast<int>(row * vertical_.stride - vertical_.pad);
-      const auto left = static_cast<int>(column * horizontal_.stride - horizontal_.pad);
-      for (int i = 0; i < vertical_.size; ++i) {
-        const int image_row = top + i * vertical_.dilation;
-        const bool row_inside = image_row >= 0 && image_row < vertical_.input;
-        const X* line = x + (image * vertical_.input + (row_inside ? image_row : 0)) * horizontal_.input * pixel_size;
-        for (int j = 0; j < horizontal_.size; ++j, out += count) {
-          const int image_column = left + j * horizontal_.dilation;
-          const bool inside = row_inside && image_column >= 0 && image_column < horizontal_.input;
-          *out = inside ? line + image_column * pixel_size : padding;
-          if (!inside) padded_tiles |= std::uint64_t{1} << (tile / kernels_->tile_pixels);
-        }
-      }
+      const int top = row * vertical_.stride - vertical_.pad;
+      const int left = column * horizontal_.stride - horizontal_.pad;
+      origin[p] = image + (std::int64_t{top} * horizontal_.input + left) * pixel_size;
+      if (!vertical_.Covers(top) || !horizontal_.Covers(left)) ListTapsOutside(top, left, p, &panel->outside);
       if (++column == horizontal_.output) {
         column = 0;
         if (++row == vertical_.output) {
           row = 0;
-          ++image;
+          image += image_size;
         }
       }
     }
-    rows += static_cast<std::size_t>(count) * kernel_.taps;
+    for (int tap = 0; tap < kernel_.taps; ++tap) {
+      const X** tap_rows = tile_rows + static_cast<std::size_t>(tap) * count;
+      // A constant number of pointers, for the compiler; those past the tile's last pixel are overwritten by the next tap.
+      for (int p = 0; p < kMaxTilePixels; ++p) tap_rows[p] = x + (origin[p] + tap_offsets_[tap]);
+    }
+    for (std::size_t i = outside_begin; i < panel->outside.size(); ++i) {
+      tile_rows[static_cast<std::size_t>(panel->outside[i].tap) * count + panel->outside[i].pixel] = padding;
+    }
+    panel->outside_end.push_back(panel->outside.size());
   }
-  return padded_tiles;
 }
 
-void Conv2D::RemovePadding(const Word* const* rows, int pixels, int block, std::int32_t* acc) const {
-  const Word* padding = PaddingRow<Word>();
-  const std::int32_t* sums = tap_sums_.data() + static_cast<std::size_t>(block) * kernel_.taps * kBlockChannels;
-  for (int tap = 0; tap < kernel_.taps; ++tap, rows += pixels, sums += kBlockChannels) {
-    for (int p = 0; p < pixels; ++p) {
-      if (rows[p] != padding) continue;
-      for (int i = 0; i < kBlockChannels; ++i) acc[p * kBlockChannels + i] -= sums[i];
+void Conv2D::ListTapsOutside(int top, int left, int pixel, std::vector<TapOutside>* outside) const {
+  int tap = 0;
+  for (int i = 0; i < vertical_.size; ++i) {
+    const bool row_inside = vertical_.Contains(top + i * vertical_.dilation);
+    for (int j = 0; j < horizontal_.size; ++j, ++tap) {
+      if (!row_inside || !horizontal_.Contains(left + j * horizontal_.dilation)) outside->push_back({tap, pixel});
     }
+  }
+}
+
+// The kernel has read +1 from the taps outside the image, and they should add 0.
+void Conv2D::RemovePadding(const Panel& panel, int tile_index, int block, std::int32_t* acc) const {
+  const std::size_t begin = tile_index == 0 ? 0 : panel.outside_end[tile_index - 1];
+  const std::int32_t* sums = tap_sums_.data() + static_cast<std::size_t>(block) * kernel_.taps * kBlockChannels;
+  for (std::size_t i = begin; i < panel.outside_end[tile_index]; ++i) {
+    const std::int32_t* tap_sums = sums + static_cast<std::size_t>(panel.outside[i].tap) * kBlockChannels;
+    std::int32_t* pixel_acc = acc + panel.outside[i].pixel * kBlockChannels;
+    for (int c = 0; c < kBlockChannels; ++c) pixel_acc[c] -= tap_sums[c];
   }
 }
 

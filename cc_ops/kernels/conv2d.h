@@ -57,18 +57,33 @@ class Conv2D {
   void Run(const void* x, void* y, ThreadPool& pool);
 
  private:
+  struct TapOutside {
+    int tap;
+    int pixel;  // of its tile
+  };
+
+  // The scratch of one thread. The pixels of a tile lie together: rows is [tile][tap][pixel of the tile].
+  struct Panel {
+    std::vector<const void*> rows;
+    std::vector<TapOutside> outside;       // taps outside the image, tile after tile
+    std::vector<std::size_t> outside_end;  // per tile: where its part of `outside` ends
+  };
+
   template <typename X>
   void RunOn(const X* x, void* y, ThreadPool& pool);
   template <typename X>
   void RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels, int first_block, int end_block, int thread);
   template <typename X>
-  std::uint64_t FillRows(const X* x, std::int64_t first_pixel, int pixels, const X** rows) const;
-  template <typename X>
-  const X* PaddingRow() const;
-  void RemovePadding(const Word* const* rows, int pixels, int block, std::int32_t* acc) const;
+  void FillRows(const X* x, std::int64_t first_pixel, int pixels, Panel* panel) const;
+  void ListTapsOutside(int top, int left, int pixel, std::vector<TapOutside>* outside) const;
+  void RemovePadding(const Panel& panel, int tile_index, int block, std::int32_t* acc) const;
   template <typename Acc>
   void Write(const Acc* acc, void* y, std::int64_t first_pixel, int pixels, int block) const;
   const Word* Regroup(const Word* x, ThreadPool& pool);
+
+  // Words or values of x that a tap of one group reads, and those of a whole pixel.
+  int TapSize() const { return input_ == ConvInput::kBits ? kernel_.words : kernel_.channels; }
+  std::int64_t PixelSize() const { return std::int64_t{kernel_.groups} * TapSize(); }
 
   bool SplitsWords() const;  // whether a group's output bits begin inside a word
 
@@ -90,8 +105,9 @@ class Conv2D {
   Window vertical_, horizontal_;
   int threads_ = 1;
   int panel_pixels_ = 1;
-  std::vector<std::vector<const void*>> rows_;  // per thread: the pointers of a panel
-  std::vector<Word> regrouped_;                 // x with each group's bits beginning at a word
+  std::vector<std::int64_t> tap_offsets_;  // of each tap from the first, in words or values of x
+  std::vector<Panel> panels_;   // per thread
+  std::vector<Word> regrouped_;  // x with each group's bits beginning at a word
 };
 
 }  // namespace keras_bnn

@@ -11,7 +11,7 @@ namespace {
 bool Always() { return true; }
 
 #if defined(__x86_64__)
-bool HasAvx2() { return __builtin_cpu_supports("avx2"); }
+bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 bool HasAvx512Vpopcntdq() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&

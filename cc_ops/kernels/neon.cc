@@ -95,6 +95,13 @@ int32x4_t SignBits(Word word, int first) {
   return vshlq_s32(vdupq_n_s32(static_cast<std::int32_t>(word)), shift);
 }
 
+// Lane i is -1.0 where bit `first + i` of the word is set, else 1.0.
+float32x4_t PlusMinusOne(Word word, int first) {
+  const uint32x4_t sign_bit = vdupq_n_u32(0x80000000u);
+  return vbslq_f32(sign_bit, vreinterpretq_f32_s32(SignBits(word, first)), vdupq_n_f32(1.0f));
+}
+
+// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
 template <int P>
 struct FloatTile {
   static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
@@ -102,22 +109,17 @@ struct FloatTile {
   }
 
   static void RunHalf(const float* const* rows, int taps, int channels, const Word* kernel, int half, float* acc) {
-    const uint32x4_t sign_bit = vdupq_n_u32(0x80000000u);
     float32x4_t sums[P][kVectors];
     for (int p = 0; p < P; ++p) {
       for (int v = 0; v < kVectors; ++v) sums[p][v] = vdupq_n_f32(0.0f);
     }
     for (int tap = 0; tap < taps; ++tap, rows += P) {
       for (int c = 0; c < channels; ++c, ++kernel) {
-        uint32x4_t sign[kVectors];
-        for (int v = 0; v < kVectors; ++v) {
-          sign[v] = vandq_u32(vreinterpretq_u32_s32(SignBits(*kernel, half + v * kLanes)), sign_bit);
-        }
+        float32x4_t k[kVectors];
+        for (int v = 0; v < kVectors; ++v) k[v] = PlusMinusOne(*kernel, half + v * kLanes);
         for (int p = 0; p < P; ++p) {
-          const uint32x4_t value = vreinterpretq_u32_f32(vld1q_dup_f32(rows[p] + c));
-          for (int v = 0; v < kVectors; ++v) {
-            sums[p][v] = vaddq_f32(sums[p][v], vreinterpretq_f32_u32(veorq_u32(value, sign[v])));
-          }
+          const float32x4_t value = vld1q_dup_f32(rows[p] + c);
+          for (int v = 0; v < kVectors; ++v) sums[p][v] = vfmaq_f32(sums[p][v], value, k[v]);
         }
       }
     }

@@ -43,7 +43,7 @@ struct BitsTile {
   }
 };
 
-// acc -= x is the same as acc += -x, also for floats.
+// x * +-1 is exact, also for floats, so the sum rounds once, as adding or subtracting x does.
 template <int P, typename X, typename Acc>
 void AccumulateReal(const X* const* rows, int taps, int channels, const Word* kernel, Acc zero_point, Acc* acc) {
   for (int p = 0; p < P; ++p, acc += kBlockChannels) {
@@ -53,7 +53,7 @@ void AccumulateReal(const X* const* rows, int taps, int channels, const Word* ke
       const X* x = rows[tap * P + p];
       for (int c = 0; c < channels; ++c, ++k) {
         const Acc value = static_cast<Acc>(x[c]) - zero_point;
-        for (int i = 0; i < kBlockChannels; ++i) acc[i] += (*k >> i & 1u) != 0 ? -value : value;
+        for (int i = 0; i < kBlockChannels; ++i) acc[i] += value * static_cast<Acc>(1 - 2 * static_cast<int>(*k >> i & 1u));
       }
     }
   }

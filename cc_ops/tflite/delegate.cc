@@ -44,17 +44,18 @@ class Delegate {
   ThreadPool pool_;
 };
 
-// Calls function() and turns what it throws into a reported error.
+// Calls function() and turns what it throws into a reported error. The line ends here because Python's interpreter joins the
+// reports of a failure to one text.
 template <typename Function>
 TfLiteStatus Guarded(TfLiteContext* context, const Function& function) {
   try {
     return function();
   } catch (const std::bad_alloc&) {
-    context->ReportError(context, "keras-bnn: out of memory");
+    context->ReportError(context, "keras-bnn: out of memory\n");
   } catch (const std::exception& error) {
-    context->ReportError(context, "keras-bnn: %s", error.what());
+    context->ReportError(context, "keras-bnn: %s\n", error.what());
   } catch (...) {
-    context->ReportError(context, "keras-bnn: unknown failure");
+    context->ReportError(context, "keras-bnn: unknown failure\n");
   }
   return kTfLiteError;
 }
