@@ -57,12 +57,21 @@ def _version(name: str) -> str:
         return str(getattr(importlib.import_module(_RUNTIMES[name]), "__version__", "of unknown version"))
 
 
-def _check_numpy(name: str, version: str) -> None:
-    """Refuses a numpy that the runtime was not built for; the runtime would raise a SystemError without a cause."""
+def check_numpy(name: str, version: str, numpy_version: str) -> None:
+    """Refuses a numpy that the runtime was not built for; the runtime would raise a SystemError without a cause.
+
+    Args:
+        name: Distribution of the runtime.
+        version: Its version.
+        numpy_version: Version of the numpy that is installed.
+
+    Raises:
+        ImportError: when the runtime needs an older numpy.
+    """
     needs_numpy_1 = name == "tflite-runtime" or (name == "ai-edge-litert" and version.startswith("1.0."))
-    if needs_numpy_1 and int(np.__version__.split(".")[0]) >= 2:
+    if needs_numpy_1 and int(numpy_version.split(".")[0]) >= 2:
         raise ImportError(
-            f"{name} {version} needs numpy < 2, but numpy {np.__version__} is installed: "
+            f"{name} {version} needs numpy < 2, but numpy {numpy_version} is installed: "
             "pip install 'numpy<2', or pip install -U ai-edge-litert"
         )
 
@@ -80,7 +89,7 @@ def stock_runtime() -> StockRuntime:
     """
     name = _installed()
     version = _version(name)
-    _check_numpy(name, version)
+    check_numpy(name, version, np.__version__)
     if name == "tensorflow":
         lite = importlib.import_module("tensorflow").lite
         return StockRuntime(name, version, lite.Interpreter, lite.experimental.load_delegate)
