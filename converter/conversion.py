@@ -1,0 +1,174 @@
+"""`convert`: from a model to a packed .tflite file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .checker import check_graph
+from .custom_ops import PACKED_KERNEL_OPS
+from .flatbuffer import read_model, write_model
+from .graph import Model, Op, constant_bytes
+from .passes import find_refusals, run_pipeline
+from .passes.pack_kernel import layer_name
+from .patterns import KERNEL_CHANNEL_AXIS
+from .report import ConversionReport, LeftOp, PackedOp
+from .sources import load_reference
+from .ties import count_tie_channels
+from .verify import verify_packed
+
+VERIFIED_BY_DEFAULT_BELOW = 50_000_000
+"""Bytes of the reference."""
+
+
+def convert(
+    source: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    reference_path: str | os.PathLike[str] | None = None,
+    verify: bool | None = None,
+) -> ConversionReport:
+    """Packs the binary layers of a model to 1 bit a weight.
+
+    The stock TFLite converter makes the float file, the reference, and graph passes rewrite its binary convolutions and
+    dense layers to the custom ops of docs/format.md. Between two binary layers nothing but bits flows: batch
+    normalization and sign become integer thresholds (arXiv:1602.02830, algorithm 5), max-pool works on bits.
+
+    Args:
+        source: A Keras model on any backend, the path of a .keras file, of a SavedModel folder or of a .tflite file, or
+            a .tflite file's bytes.
+        path: Where to write the packed .tflite file; None writes nothing, the bytes are in the report.
+        reference_path: Where to write the float .tflite file, which runs without keras-bnn; None writes none.
+        verify: Whether to run both files on random inputs and compare them. By default for references under 50 MB.
+
+    Returns:
+        The report: what was packed, what not and why, sizes, the verification, and both files.
+
+    Raises:
+        FileNotFoundError: when there is no such source.
+        ImportError: when TensorFlow is needed and not installed.
+        ValueError: when the source cannot be converted, holds no binary op, or the packed file computes something else.
+            Nothing is written then.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras_bnn.layers.BinaryDense(4)])
+    >>> report = keras_bnn.convert(model, verify=False)
+    >>> [(op.kind, op.bytes_after) for op in report.packed]
+    [('BnnFullyConnected', 48)]
+    """
+    for target in (path, reference_path):
+        if target is not None and Path(target).suffix != ".tflite":
+            raise ValueError(f"{os.fspath(target)} must end in .tflite, as every file that a runtime loads.")
+    reference = load_reference(source)
+    model = read_model(reference)
+    before = {op: _Before.of(op) for op in model.ops if op.kind in KERNEL_CHANNEL_AXIS}
+    was_packed = any(op.is_packed for op in model.ops)
+    for graph in model.graphs:
+        run_pipeline(graph)
+        check_graph(graph)
+    packed_ops = [op for op in model.ops if op.kind in PACKED_KERNEL_OPS]
+    if not packed_ops:
+        raise ValueError(_nothing_binary(model))
+    is_changed = not was_packed or any(op in before for op in packed_ops)
+    packed = write_model(model) if is_changed else reference
+    verification = None
+    if verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW:
+        ties = {before[op].name: before[op].tie_channels for op in packed_ops if op in before and _has_thresholds(op)}
+        verification = verify_packed(reference, packed, model, {name: count for name, count in ties.items() if count})
+    report = ConversionReport(
+        packed=tuple(_packed_op(op, before.get(op)) for op in packed_ops),
+        left=_left_ops(model),
+        unchanged=_unchanged(model),
+        reference_bytes=len(reference),
+        packed_bytes=len(packed),
+        verification=verification,
+        path=None if path is None else os.fspath(path),
+        model=packed,
+        reference=reference,
+    )
+    for target, content in ((reference_path, reference), (path, packed)):
+        if target is not None:
+            _write_whole(Path(target), content)
+    return report
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What an op was before it was packed."""
+
+    name: str
+    constant_bytes: int
+    tie_channels: int
+
+    @classmethod
+    def of(cls, op: Op) -> _Before:
+        return cls(layer_name(op), constant_bytes(op), count_tie_channels(op))
+
+
+def _has_thresholds(op: Op) -> bool:
+    return len(op.inputs) == 3
+
+
+def _packed_op(op: Op, before: _Before | None) -> PackedOp:
+    x, weights, y = op.input(0), op.input(1), op.output
+    assert x is not None
+    assert weights is not None
+    return PackedOp(
+        name=before.name if before is not None else weights.name.removesuffix("/weights"),
+        kind=op.kind,
+        input_type=_data_type(x.type_name),
+        output_type=_data_type(y.type_name),
+        shape=(*y.dims[:-1], weights.dims[0]),
+        bytes_before=before.constant_bytes if before is not None else constant_bytes(op),
+        bytes_after=constant_bytes(op),
+    )
+
+
+def _data_type(type_name: str) -> str:
+    return "bits" if type_name == "int32" else type_name
+
+
+def _left_ops(model: Model) -> tuple[LeftOp, ...]:
+    found = {op: refusal for graph in model.graphs for op, _, refusal in reversed(find_refusals(graph))}
+    return tuple(LeftOp(op.name, op.kind, found[op].reason, found[op].remedy) for op in model.ops if op in found)
+
+
+def _unchanged(model: Model) -> dict[str, int]:
+    left = {op for graph in model.graphs for op, _, _ in find_refusals(graph)}
+    return dict(Counter(op.kind for op in model.ops if not op.is_packed and op not in left))
+
+
+def _nothing_binary(model: Model) -> str:
+    left = _left_ops(model)
+    if left:
+        first = left[0]
+        remedy = f"; {first.remedy}" if first.remedy else ""
+        return f"No op could be packed: {first.kind} {first.name!r} looks binary, but {first.reason}{remedy}."
+    return (
+        "The model holds no binary op: no convolution or dense layer has weights of one absolute value per output "
+        "channel; build it with keras_bnn.layers, for example BinaryDense and BinaryConv2D."
+    )
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that is there whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

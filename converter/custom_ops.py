@@ -1,0 +1,97 @@
+"""The custom ops of docs/format.md and their options, the one place where Python knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flatbuffers import flexbuffers
+
+FORMAT_VERSION = 1
+"""Version of docs/format.md that is written."""
+
+OP_VERSION = 1
+"""Version number of the custom ops in the file."""
+
+SAME, VALID, EXPLICIT = 0, 1, 2
+NO_ACTIVATION, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
+
+PACKED_KERNEL_OPS = ("BnnConv2D", "BnnFullyConnected")
+"""The custom ops with a kernel."""
+
+_REQUIRED = None
+_ACTIVATIONS = {"activation": NO_ACTIVATION, "pre_activation": NO_ACTIVATION}
+_STRIDES = {"stride_h": 1, "stride_w": 1}
+_PADS = {"pad_top": 0, "pad_bottom": 0, "pad_left": 0, "pad_right": 0}
+
+OPTIONS: dict[str, dict[str, int | None]] = {
+    "BnnQuantize": {},
+    "BnnDequantize": {"channels": _REQUIRED},
+    "BnnConv2D": {
+        "channels_in": _REQUIRED,
+        "groups": 1,
+        **_STRIDES,
+        "dilation_h": 1,
+        "dilation_w": 1,
+        "padding": _REQUIRED,
+        **_PADS,
+        "pad_value": 0,
+        **_ACTIVATIONS,
+    },
+    "BnnFullyConnected": {"channels_in": _REQUIRED, **_ACTIVATIONS},
+    "BnnMaxPool2D": {"window_h": _REQUIRED, "window_w": _REQUIRED, **_STRIDES, "padding": _REQUIRED},
+}
+"""Option keys of each custom op with their defaults; None marks a key that must be given. `version` is implied."""
+
+
+def fill_options(kind: str, options: Any) -> Any:
+    """Returns the options of a custom op with their defaults; those of any other op as they are."""
+    if kind not in OPTIONS:
+        return options
+    unknown = sorted(set(options) - set(OPTIONS[kind]))
+    if unknown:
+        raise ValueError(f"{kind} has no option {unknown[0]!r}; its options are {', '.join(OPTIONS[kind])}.")
+    return {key: options.get(key, default) for key, default in OPTIONS[kind].items()}
+
+
+def encode_options(kind: str, options: Mapping[str, int]) -> bytes:
+    """Returns the flexbuffer map of an op: every key is written, in sorted order.
+
+    Args:
+        kind: The custom op's name.
+        options: Values of its keys; keys with a default may be left out.
+
+    Raises:
+        ValueError: for an unknown or a missing key.
+    """
+    full = fill_options(kind, options)
+    missing = sorted(key for key, value in full.items() if value is None)
+    if missing:
+        raise ValueError(f"{kind} needs the option {missing[0]!r}.")
+    full["version"] = FORMAT_VERSION
+    return bytes(flexbuffers.Dumps({key: int(full[key]) for key in sorted(full)}))
+
+
+def decode_options(kind: str, data: Any) -> dict[str, int]:
+    """Returns all options of an op, defaults filled in, without `version`.
+
+    Args:
+        kind: The custom op's name.
+        data: The bytes of its flexbuffer map.
+
+    Raises:
+        ValueError: for another format version or an option that this version does not have.
+    """
+    options = flexbuffers.Loads(bytes(np.asarray(data, np.uint8)))
+    if not isinstance(options, dict) or options.get("version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{kind} is not written in version {FORMAT_VERSION} of the packed format: update keras-bnn, or convert the "
+            "float model again."
+        )
+    del options["version"]
+    unknown = sorted(set(options) - set(OPTIONS.get(kind, {})))
+    if kind not in OPTIONS or unknown:
+        what = f"the option {unknown[0]!r} of {kind}" if kind in OPTIONS else f"the op {kind}"
+        raise ValueError(f"{what} is not known to this keras-bnn: update keras-bnn, or convert the float model again.")
+    return dict(fill_options(kind, options))

@@ -1,0 +1,272 @@
+"""Reads a .tflite file into a Model and writes a Model as a .tflite file; what no pass touches stays as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+
+from .custom_ops import OP_VERSION, OPTIONS, decode_options, encode_options
+from .graph import CUSTOM_PREFIX, Array, Graph, Model, Op, Signature, Tensor
+from .schema import OP_CODES, OP_NAMES, schema
+
+FILE_IDENTIFIER = b"TFL3"
+LARGEST_FILE = 2**31 - 1
+"""Bytes; a flatbuffer's offsets are signed 32-bit numbers."""
+
+_LAST_DEPRECATED_CODE = 127
+_NO_TENSOR = -1
+_ALIGNMENT = 16
+
+
+class CorruptFileError(ValueError):
+    """The bytes are no .tflite file."""
+
+
+def read_model(data: bytes) -> Model:
+    """Reads a .tflite file.
+
+    Args:
+        data: The file's bytes.
+
+    Raises:
+        CorruptFileError: when they are no .tflite file, or a damaged one.
+        ValueError: when the file is packed in a version of the format that this package does not know.
+    """
+    _verify(data)
+    record = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    try:
+        buffers = [_buffer_bytes(buffer, data) for buffer in record.buffers or []]
+        graphs = [_read_graph(subgraph, record.operatorCodes, buffers, data) for subgraph in record.subgraphs]
+        signatures = [_read_signature(signature, graphs) for signature in record.signatureDefs or []]
+        metadata = [(_text(entry.name), buffers[entry.buffer]) for entry in record.metadata or []]
+    except (IndexError, TypeError, KeyError) as error:
+        raise CorruptFileError(_CORRUPT) from error
+    return Model(graphs, signatures, metadata, record)
+
+
+def write_model(model: Model) -> bytes:
+    """Writes a .tflite file; equal models give equal bytes.
+
+    Raises:
+        ValueError: when the file would be larger than the format allows.
+    """
+    buffers = _BufferTable()
+    codes = _CodeTable()
+    record = schema.ModelT()
+    record.version = model.record.version or 3
+    record.description = model.record.description
+    record.externalBufferGroups = getattr(model.record, "externalBufferGroups", None)
+    record.externalBuffers = getattr(model.record, "externalBuffers", None)
+    indices = [{tensor: index for index, tensor in enumerate(graph.tensors)} for graph in model.graphs]
+    record.subgraphs = [
+        _graph_record(graph, index, codes, buffers) for graph, index in zip(model.graphs, indices, strict=True)
+    ]
+    record.signatureDefs = [_signature_record(signature, model.graphs, indices) for signature in model.signatures]
+    record.metadata = [_metadata_record(name, buffers.add(data)) for name, data in model.metadata]
+    record.operatorCodes = codes.records
+    record.buffers = buffers.records
+    return _serialize(record, sum(len(buffer.data) for buffer in buffers.records if buffer.data is not None))
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+_CORRUPT = "This is not a whole .tflite file: its content is damaged or cut off; export or download it again."
+
+
+def _verify(data: bytes) -> None:
+    """Asks the runtime's own verifier: the Python schema would follow any offset."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    if data[4:8] != FILE_IDENTIFIER:
+        raise CorruptFileError(
+            f"This is not a .tflite file: bytes 4 to 7 are {data[4:8]!r}, expected {FILE_IDENTIFIER!r}; pass a .tflite "
+            "file, a .keras file, a SavedModel folder or a Keras model."
+        )
+    try:
+        Interpreter(model_content=data)
+    except ValueError as error:
+        raise CorruptFileError(_CORRUPT) from error
+
+
+def _buffer_bytes(buffer: Any, data: bytes) -> Array | None:
+    if buffer.offset > 1:  # kept behind the flatbuffer, as large models do
+        return np.frombuffer(data, np.uint8, count=buffer.size, offset=buffer.offset)
+    return None if buffer.data is None or len(buffer.data) == 0 else np.asarray(buffer.data, np.uint8)
+
+
+def _read_graph(record: Any, codes: list[Any], buffers: list[Array | None], data: bytes) -> Graph:
+    graph = Graph(_text(record.name))
+    graph.record = record
+    graph.tensors = [Tensor(tensor, buffers[tensor.buffer]) for tensor in record.tensors or []]
+    for operator in record.operators or []:
+        op = _read_op(operator, codes[operator.opcodeIndex], data)
+        graph.ops.append(op)
+        inputs = [None if index == _NO_TENSOR else graph.tensors[index] for index in _integers(operator.inputs)]
+        op.intermediates = tuple(graph.tensors[index] for index in _integers(operator.intermediates))
+        graph.connect(op, inputs, [graph.tensors[index] for index in _integers(operator.outputs)])
+    graph.inputs = [graph.tensors[index] for index in _integers(record.inputs)]
+    graph.outputs = [graph.tensors[index] for index in _integers(record.outputs)]
+    return graph
+
+
+def _read_op(record: Any, code: Any, data: bytes) -> Op:
+    kind = OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    if kind != "CUSTOM":
+        return Op(kind, record.builtinOptions or record.builtinOptions2, code.version, record)
+    kind = _text(code.customCode)
+    options = record.customOptions
+    if record.largeCustomOptionsOffset > 1:
+        offset, size = record.largeCustomOptionsOffset, record.largeCustomOptionsSize
+        options = np.frombuffer(data, np.uint8, count=size, offset=offset)
+    if kind.startswith(CUSTOM_PREFIX):
+        options = decode_options(kind, options)
+    return Op(kind, options, code.version, record)
+
+
+def _read_signature(record: Any, graphs: list[Graph]) -> Signature:
+    graph = graphs[record.subgraphIndex]
+    inputs, outputs = (
+        [(_text(entry.name), graph.tensors[entry.tensorIndex]) for entry in entries or []]
+        for entries in (record.inputs, record.outputs)
+    )
+    graph.pinned.update(tensor for _, tensor in (*inputs, *outputs))
+    return Signature(_text(record.signatureKey), graph, inputs, outputs)
+
+
+def _integers(vector: Any) -> list[int]:
+    return [] if vector is None else [int(value) for value in vector]
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+class _BufferTable:
+    """Buffers of the file; equal contents share one. Buffer 0 is empty by the schema's rule."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = [_AlignedBuffer()]
+        self._known: dict[bytes, int] = {}
+
+    def add(self, data: Array | None) -> int:
+        if data is None:
+            return 0
+        key = data.tobytes()
+        if key not in self._known:
+            self._known[key] = len(self.records)
+            record = _AlignedBuffer()
+            record.data = data
+            self.records.append(record)
+        return self._known[key]
+
+
+class _AlignedBuffer(schema.BufferT):
+    """A buffer whose data is aligned as the schema asks (force_align: 16), which its own Pack forgets."""
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802
+        if self.data is not None:
+            builder.Prep(_ALIGNMENT, len(self.data))
+            vector = builder.CreateNumpyVector(self.data)
+        schema.BufferStart(builder)
+        if self.data is not None:
+            schema.BufferAddData(builder, vector)
+        return int(schema.BufferEnd(builder))
+
+
+class _CodeTable:
+    """Operator codes of the file, in the order of first use."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self._known: dict[tuple[str, int], int] = {}
+
+    def add(self, kind: str, version: int) -> int:
+        key = (kind, version)
+        if key not in self._known:
+            self._known[key] = len(self.records)
+            record = schema.OperatorCodeT()
+            record.builtinCode = OP_CODES.get(kind, schema.BuiltinOperator.CUSTOM)
+            record.deprecatedBuiltinCode = min(record.builtinCode, _LAST_DEPRECATED_CODE)
+            record.customCode = None if kind in OP_CODES else kind
+            record.version = version
+            self.records.append(record)
+        return self._known[key]
+
+
+def _graph_record(graph: Graph, index: dict[Tensor, int], codes: _CodeTable, buffers: _BufferTable) -> Any:
+    record = graph.record
+    record.name = graph.name
+    record.inputs = [index[tensor] for tensor in graph.inputs]
+    record.outputs = [index[tensor] for tensor in graph.outputs]
+    record.tensors = [tensor.record for tensor in graph.tensors]
+    for tensor in graph.tensors:
+        tensor.record.buffer = buffers.add(tensor.buffer)
+    record.operators = [_op_record(op, index, codes) for op in graph.ops]
+    return record
+
+
+def _op_record(op: Op, index: dict[Tensor, int], codes: _CodeTable) -> Any:
+    record = op.record
+    record.inputs = [_NO_TENSOR if tensor is None else index[tensor] for tensor in op.inputs]
+    record.outputs = [index[tensor] for tensor in op.outputs]
+    record.intermediates = [index[tensor] for tensor in op.intermediates] or None
+    if op.kind in OPTIONS:
+        record.opcodeIndex = codes.add(op.kind, OP_VERSION)
+        record.customOptions = np.frombuffer(encode_options(op.kind, op.options), np.uint8)
+        return record
+    record.opcodeIndex = codes.add(op.kind, op.version)
+    if op.kind in OP_CODES:
+        _set_builtin_options(record, op.options)
+    else:
+        record.customOptions, record.largeCustomOptionsOffset, record.largeCustomOptionsSize = op.options, 0, 0
+    return record
+
+
+def _set_builtin_options(record: Any, options: Any) -> None:
+    record.builtinOptions = record.builtinOptions2 = None
+    record.builtinOptionsType = record.builtinOptions2Type = 0
+    if options is None:
+        return
+    name = type(options).__name__.removesuffix("T")
+    if hasattr(schema.BuiltinOptions, name):
+        record.builtinOptions, record.builtinOptionsType = options, getattr(schema.BuiltinOptions, name)
+    else:
+        record.builtinOptions2, record.builtinOptions2Type = options, getattr(schema.BuiltinOptions2, name)
+
+
+def _signature_record(signature: Signature, graphs: list[Graph], indices: list[dict[Tensor, int]]) -> Any:
+    record = schema.SignatureDefT()
+    record.signatureKey = signature.key
+    record.subgraphIndex = graphs.index(signature.graph)
+    index = indices[record.subgraphIndex]
+    record.inputs = [_tensor_map(name, index[tensor]) for name, tensor in signature.inputs]
+    record.outputs = [_tensor_map(name, index[tensor]) for name, tensor in signature.outputs]
+    return record
+
+
+def _tensor_map(name: str, index: int) -> Any:
+    record = schema.TensorMapT()
+    record.name, record.tensorIndex = name, index
+    return record
+
+
+def _metadata_record(name: str, buffer: int) -> Any:
+    record = schema.MetadataT()
+    record.name, record.buffer = name, buffer
+    return record
+
+
+def _serialize(record: Any, constant_bytes: int) -> bytes:
+    if constant_bytes >= LARGEST_FILE:
+        raise ValueError(
+            f"The constants take {constant_bytes} bytes, and a .tflite file holds {LARGEST_FILE} at most: split the "
+            "model."
+        )
+    builder = flatbuffers.Builder(constant_bytes + 65536)
+    builder.Finish(record.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())

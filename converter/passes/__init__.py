@@ -1,0 +1,82 @@
+"""The passes, and the one place that says which run and in what order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..graph import Graph, Op
+from .base import Match, Pass, Refusal
+from .drop_sign import DropSign
+from .emit_bits import EmitBits
+from .fix_reshape import FixReshape
+from .fold_dilation import FoldDilation
+from .fold_padding import FoldPadding
+from .fold_scale import FoldScale
+from .keep_rank import KeepRank
+from .lower_bits import LowerBits
+from .merge_equal import MergeEqual
+from .pack_kernel import PackKernel
+from .raise_sign import RaiseSign
+from .read_bits import ReadBits
+from .recognize_sign import RecognizeSign
+
+__all__ = ["PIPELINE", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
+
+PIPELINE: tuple[Pass[Any], ...] = (
+    RecognizeSign(),  # first, while binary kernels are still stock ops: only signs that one of them reads
+    MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
+    KeepRank(),  # before packing, since BnnFullyConnected keeps leading dimensions and has no rows to restore
+    PackKernel(),  # right for any x; the next passes only have packed ops to look for
+    FoldDilation(),  # before padding, which then stands next to the convolution
+    FoldPadding(),  # a VALID convolution and its pad
+    FoldScale(),  # after dilation, whose ops stand between a convolution and its batch normalization
+    FixReshape(),  # shape computations would count as users of the tensors that the next passes connect
+    RaiseSign(),  # signs move towards the inputs ...
+    DropSign(),  # ... and leave signs of signs behind, which would hide the moved op from its packed users
+    ReadBits(),  # before reshapes are lowered: a dense op reads through a flatten and needs none
+    LowerBits(),  # bits move towards the outputs
+    EmitBits(),  # last: it ends the float expression of an op, so nothing can be folded into it any more
+)
+
+
+def run_pass(graph: Graph, pass_: Pass[Any]) -> bool:
+    """Rewrites every match of one pass until none is left; returns whether there was one."""
+    changed, pending = False, list(graph.ops)
+    while pending:
+        matched = False
+        for op in pending:
+            match = pass_.match(graph, op) if op in graph.ops else None
+            if isinstance(match, Match):
+                pass_.rewrite(graph, match)
+                changed = matched = True
+        pending = list(graph.ops) if matched else []
+    return changed
+
+
+def run_pipeline(graph: Graph, *, after_pass: Callable[[Graph, str], None] | None = None) -> None:
+    """Runs the passes until none finds anything to do; each runs only when those before it are done.
+
+    Args:
+        graph: The graph to rewrite.
+        after_pass: Called with the graph and the pass's name after each pass that changed something; tests check the
+            graph here.
+    """
+    index = 0
+    while index < len(PIPELINE):
+        pass_ = PIPELINE[index]
+        changed = run_pass(graph, pass_)
+        if changed and after_pass is not None:
+            after_pass(graph, pass_.name)
+        index = 0 if changed else index + 1
+
+
+def find_refusals(graph: Graph) -> list[tuple[Op, str, Refusal]]:
+    """Returns each place that a pass refuses in a finished graph: the op, the pass's name and the refusal."""
+    refusals = []
+    for op in graph.ops:
+        for pass_ in PIPELINE:
+            refusal = pass_.match(graph, op)
+            if isinstance(refusal, Refusal):
+                refusals.append((op, pass_.name, refusal))
+    return refusals

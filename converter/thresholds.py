@@ -1,0 +1,71 @@
+"""From the float expression of an output channel to the integer threshold of its sign.
+
+The expression `y = activation(pre_activation(acc) * multiplier + bias)` never falls when acc grows, or never rises:
+each of its steps is monotone, rounding included. So `y < 0` holds exactly below one accumulator value, which bisection
+over the possible accumulators finds by evaluating the expression itself. A real number such as -bias / multiplier
+would be off by one wherever a rounding lands on the other side of 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .custom_ops import NO_ACTIVATION, RELU, RELU6, RELU_N1_TO_1
+
+Array = np.ndarray
+
+ALWAYS_POSITIVE = np.int32(-(2**31))
+ALWAYS_NEGATIVE = np.int32(2**31 - 1)
+
+_RANGES = {RELU: (0.0, np.inf), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}
+
+
+def evaluate(acc: Array, multiplier: Array, bias: Array, *, activation: int = 0, pre_activation: int = 0) -> Array:
+    """Returns the float32 expression of docs/format.md: one rounding for each of conversion, product and sum."""
+    with np.errstate(all="ignore"):
+        y = _activate(np.asarray(acc).astype(np.float32), pre_activation)
+        y = y * np.asarray(multiplier, np.float32)
+        y = y + np.asarray(bias, np.float32)
+        return _activate(y, activation)
+
+
+def find_thresholds(
+    multiplier: Array, bias: Array, largest: int, *, activation: int = 0, pre_activation: int = 0
+) -> tuple[Array, Array]:
+    """Returns thresholds so that `(acc < threshold) == (y < 0)` for all accumulators.
+
+    Args:
+        multiplier: float32 `[O]`.
+        bias: float32 `[O]`.
+        largest: The largest absolute value of an accumulator: the number of +-1 products in the sum.
+        activation: Activation after multiplier and bias.
+        pre_activation: Activation of the accumulator.
+
+    Returns:
+        int32 thresholds `[O]`, and a boolean array `[O]` of channels whose weights must be flipped first: where the
+        multiplier is negative, acc stands for the flipped sum, with which y grows.
+    """
+    flipped = multiplier < 0
+    sign = np.where(flipped, -1, 1).astype(np.int64)
+
+    def is_negative(acc: Array) -> Array:
+        y = evaluate(sign * acc, multiplier, bias, activation=activation, pre_activation=pre_activation)
+        return y < 0
+
+    low = np.full(multiplier.shape, -largest, np.int64)
+    high = np.full(multiplier.shape, largest + 1, np.int64)
+    for _ in range((2 * largest + 1).bit_length()):
+        middle = (low + high) // 2
+        below = is_negative(middle)
+        below &= low < high
+        low, high = np.where(below, middle + 1, low), np.where(below, high, np.minimum(middle, high))
+    thresholds = np.where(low > largest, ALWAYS_NEGATIVE, np.where(low == -largest, ALWAYS_POSITIVE, low))
+    return thresholds.astype(np.int32), flipped
+
+
+def _activate(y: Array, activation: int) -> Array:
+    if activation == NO_ACTIVATION:
+        return y
+    low, high = (np.float32(limit) for limit in _RANGES[activation])
+    y = np.where(y < low, low, y)
+    return np.where(y > high, high, y)

@@ -1,0 +1,169 @@
+"""Keras models and SavedModels through the stock TFLite converter: the only files that import Keras and TensorFlow.
+
+A model on another backend than TensorFlow is saved as .keras and traced by a second Python, since a process has one
+Keras backend from start to end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_DTYPE_POLICY_CLASSES = ("DTypePolicy", "FloatDTypePolicy")
+
+
+def trace_keras_model(model: Any) -> bytes:
+    """Returns the float .tflite file of a Keras model on any backend; its batch dimension stays free."""
+    import keras
+
+    if not model.built:
+        raise ValueError(f"The model {model.name!r} is not built: call it on data once, or give it an Input.")
+    if keras.backend.backend() == "tensorflow":
+        return _trace_on_tensorflow(_with_float32_policy(model))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return _trace_in_subprocess(path)
+
+
+def trace_keras_file(path: Path) -> bytes:
+    """Returns the float .tflite file of a saved Keras model, whichever backend it was trained on."""
+    _require_tensorflow()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return _trace_in_subprocess(path)
+    import keras_bnn.layers  # noqa: F401  registers the layers that the file may hold
+
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises TypeError, ValueError, OSError, zipfile's own and more
+        raise ValueError(f"{path} is no Keras model that loads here: {_first_line(error)}") from error
+    return trace_keras_model(model)
+
+
+def trace_saved_model(folder: Path) -> bytes:
+    """Returns the float .tflite file of a SavedModel."""
+    tf = _require_tensorflow()
+    with _quiet_output():
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+        try:
+            return bytes(converter.convert())
+        except Exception as error:  # ConverterError is an Exception, and TensorFlow raises others too
+            raise ValueError(_conversion_failure(error)) from error
+
+
+def _trace_on_tensorflow(model: Any) -> bytes:
+    _require_tensorflow()
+    with tempfile.TemporaryDirectory() as folder:
+        with _quiet_output():
+            model.export(folder, format="tf_saved_model", verbose=False)
+        return trace_saved_model(Path(folder))
+
+
+def _trace_in_subprocess(path: Path) -> bytes:
+    _require_tensorflow(in_this_process=False)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "model.tflite")
+        environment = os.environ | {
+            "KERAS_BACKEND": "tensorflow",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        command = [sys.executable, "-m", "keras_bnn.converter", str(path), str(output)]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+            raise ValueError(f"Converting the model with KERAS_BACKEND=tensorflow failed: {lines[-1]}")
+        return output.read_bytes()
+
+
+def _require_tensorflow(*, in_this_process: bool = True) -> Any:
+    """Returns the module, or says how to get it."""
+    import importlib.util
+
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ImportError(
+            "Converting a Keras model or a SavedModel needs TensorFlow, which is not installed: "
+            "pip install 'keras-bnn[train]', or convert a .tflite file."
+        )
+    if not in_this_process:
+        return None
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    return tf
+
+
+def _with_float32_policy(model: Any) -> Any:
+    """Returns the model, or a copy whose layers all compute in float32: the converter does not take mixed precision."""
+    import keras
+
+    policies = {layer.dtype_policy.name for layer in model._flatten_layers()}
+    if policies == {"float32"}:
+        return model
+    try:
+        config = _with_float32(keras.saving.serialize_keras_object(model))
+        copy = keras.saving.deserialize_keras_object(config)
+        copy.set_weights(model.get_weights())
+    except Exception as error:  # a subclassed model may lack get_config, or build its layers in ways of its own
+        raise ValueError(
+            f"The model {model.name!r} computes in {', '.join(sorted(policies - {'float32'}))} and cannot be rebuilt "
+            f"in float32 ({_first_line(error)}): give it get_config(), or convert a copy that you build in float32."
+        ) from error
+    return copy
+
+
+def _with_float32(config: Any) -> Any:
+    """Returns a Keras configuration with every dtype policy set to float32."""
+    if isinstance(config, list | tuple):
+        return type(config)(_with_float32(item) for item in config)
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") in _DTYPE_POLICY_CLASSES:
+        return "float32"
+    return {
+        key: "float32" if key == "dtype" and isinstance(value, str) and "float" in value else _with_float32(value)
+        for key, value in config.items()
+    }
+
+
+@contextlib.contextmanager
+def _quiet_output() -> Iterator[None]:
+    """Silences what TensorFlow's C++ code writes to the terminal, past Python's own streams."""
+    streams = (sys.stdout, sys.stderr)
+    for stream in streams:
+        stream.flush()
+    saved = [os.dup(descriptor) for descriptor in (1, 2)]
+    try:
+        with open(os.devnull, "w") as null:
+            for descriptor in (1, 2):
+                os.dup2(null.fileno(), descriptor)
+            with contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
+                yield
+    finally:
+        for descriptor, copy in zip((1, 2), saved, strict=True):
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+def _conversion_failure(error: Exception) -> str:
+    """One sentence from pages of compiler output."""
+    text = str(error)
+    missing = sorted({name for ops in re.findall(r"(?:TF Select|Custom) ops: (.+)", text) for name in ops.split(", ")})
+    if not missing:
+        return f"The TFLite converter cannot convert this model: {_first_line(error)}"
+    layers = sorted(set(re.findall(rf'fused\["(?:{"|".join(map(re.escape, missing))}):", "([^"@]+)', text)))
+    where = f" ({', '.join(layers)})" if layers else ""
+    return f"TFLite has no op for {', '.join(missing)}{where}: replace the layer that computes it."
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).removesuffix(".")
