@@ -35,6 +35,12 @@ struct NeonLanes {
   }
 };
 
+// GCC 12 would load a kernel word again for each pixel rather than keep it.
+template <typename Vector>
+void KeepInRegister(Vector* x) {
+  __asm__("" : "+w"(*x));
+}
+
 // acc -= 2 * counts, and the counts start again from 0.
 template <int P>
 void Flush(uint8x16_t (&counts)[P][kVectors], std::int32_t* acc) {
@@ -72,7 +78,10 @@ struct BitsTile {
         for (int p = 0; p < P; ++p) x[p] = rows[p] + w;
         for (; w < end; ++w, kernel += kBlockChannels) {
           uint8x16_t k[kVectors];
-          for (int v = 0; v < kVectors; ++v) k[v] = vreinterpretq_u8_u32(vld1q_u32(kernel + v * kLanes));
+          for (int v = 0; v < kVectors; ++v) {
+            k[v] = vreinterpretq_u8_u32(vld1q_u32(kernel + v * kLanes));
+            KeepInRegister(&k[v]);
+          }
           for (int p = 0; p < P; ++p) {
             const uint8x16_t word = vreinterpretq_u8_u32(vld1q_dup_u32(x[p]++));
             for (int v = 0; v < kVectors; ++v) counts[p][v] = vaddq_u8(counts[p][v], vcntq_u8(veorq_u8(word, k[v])));
