@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import flatbuffers
 import numpy as np
@@ -29,17 +29,20 @@ class ModelBuilder:
         self._model.operatorCodes = []
         self._model.buffers = [schema.BufferT()]  # buffer 0 is the empty one, by TFLite's convention
 
-    def tensor(self, shape: Sequence[int], dtype: type, scale: float | None = None, zero_point: int = 0) -> int:
-        """Add a tensor that an op or the user fills; `scale` makes it quantized."""
+    def tensor(
+        self, shape: Sequence[int], dtype: type, scales: Sequence[float] | None = None, zero_point: int = 0
+    ) -> int:
+        """Add a tensor that an op or the user fills; one scale, or one per channel, makes it quantized."""
         tensor = schema.TensorT()
         tensor.name = f"tensor_{len(self._graph.tensors)}".encode()
         tensor.shape = [int(size) for size in shape]
         tensor.type = _TYPES[np.dtype(dtype)]
         tensor.buffer = 0
-        if scale is not None:
+        if scales is not None:
             tensor.quantization = schema.QuantizationParametersT()
-            tensor.quantization.scale = [scale]
-            tensor.quantization.zeroPoint = [zero_point]
+            tensor.quantization.scale = list(scales)
+            tensor.quantization.zeroPoint = [zero_point] * len(scales)
+            tensor.quantization.quantizedDimension = len(shape) - 1
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
@@ -57,7 +60,7 @@ class ModelBuilder:
         name: str,
         inputs: Sequence[int],
         outputs: Sequence[int],
-        options: dict[str, object] | bytes,
+        options: Mapping[str, object] | bytes,
         version: int = 1,
     ) -> None:
         """Add a custom op; `options` becomes a flexbuffer map, bytes are taken as they are."""

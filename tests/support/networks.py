@@ -98,7 +98,7 @@ class _Chain:
             return self._builder.tensor(shape, draw.DTYPES[kind])
         limits = np.iinfo(draw.DTYPES[kind])
         zero_point = self._random.choice([limits.min, limits.max, self._random.randint(limits.min, limits.max)])
-        return self._builder.tensor(shape, draw.DTYPES[kind], self._random.uniform(0.001, 0.1), zero_point)
+        return self._builder.tensor(shape, draw.DTYPES[kind], [self._random.uniform(0.001, 0.1)], zero_point)
 
     def _append(
         self,
@@ -188,5 +188,7 @@ class _Chain:
             activations = {name: (self._random.randint(0, 3), 0) for name in ("activation", "pre_activation")}
             optional = {**optional, **activations}
         options = draw.options(self._random, required, optional)
-        result = 1.0 if kind == PACKED else float(largest * np.abs(parameters[0]).max() + np.abs(parameters[1]).max())
+        result = (
+            1.0 if kind == PACKED else float(1.0 + largest * np.abs(parameters[0]).max() + np.abs(parameters[1]).max())
+        )
         self._append(op, options, kind, shape, [weights, *parameters], result)
