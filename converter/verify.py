@@ -36,10 +36,10 @@ def verify_packed(reference: bytes, packed: bytes, model: Model, ties: dict[str,
     except (ImportError, OSError) as error:
         return Verification(0, 0, 0.0, None, f"not run, since no runtime is at hand: {error}")
     try:
-        inputs = _random_inputs(interpreters[0].inputs)
+        drawn = _random_inputs(interpreters[0].inputs)
     except ValueError as error:
         return Verification(0, 0, 0.0, None, f"not run: {error}")
-    one, other = (_outputs(interpreter.predict(inputs)) for interpreter in interpreters)
+    one, other = (_outputs(interpreter.predict(drawn[0] if len(drawn) == 1 else drawn)) for interpreter in interpreters)
     differences = np.max([_sample_differences(a, b) for a, b in zip(one, other, strict=True)], axis=0)
     scale = max(float(np.max(np.abs(output), initial=0)) for output in one)
     equal = int(np.count_nonzero(differences <= _ROUNDING * max(scale, 1e-6)))
