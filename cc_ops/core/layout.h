@@ -1,4 +1,5 @@
-// Bit layout of packed tensors, as in docs/format.md: a set bit is -1, channel c is bit c % 32 of word c / 32, unused bits are 0.
+// Bit layout of packed tensors, as in docs/format.md: a set bit is -1, channel c is bit c % 32 of word c / 32, unused
+// bits are 0.
 #ifndef KERAS_BNN_CORE_LAYOUT_H_
 #define KERAS_BNN_CORE_LAYOUT_H_
 

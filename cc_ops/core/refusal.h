@@ -1,7 +1,7 @@
 // The one exception of the library: a model, an option or a shape that cannot be run, in one sentence for the user.
 //
-// It is thrown while a model is prepared and caught where the library is entered (tflite/), which hands the sentence to the
-// runtime. Nothing is thrown while a model runs.
+// It is thrown while a model is prepared and caught where the library is entered (tflite/), which hands the sentence to
+// the runtime. Nothing is thrown while a model runs.
 #ifndef KERAS_BNN_CORE_REFUSAL_H_
 #define KERAS_BNN_CORE_REFUSAL_H_
 

@@ -1,9 +1,9 @@
-// A small pool of threads that split one op's work. It sleeps when idle: a phone's battery matters more than the microseconds
-// that spinning would save.
+// A small pool of threads that split one op's work. It sleeps when idle: a phone's battery matters more than the
+// microseconds that spinning would save.
 //
-// One ParallelFor runs at a time; a second caller (two interpreters that share a delegate) does its work alone instead of waiting.
-// std::thread starts the threads, but the waiting uses pthread's condition variables: those of libstdc++ 12 ask for a newer
-// libstdc++ than the systems that this library must load on have.
+// One ParallelFor runs at a time; a second caller (two interpreters that share a delegate) does its work alone instead
+// of waiting. std::thread starts the threads, but the waiting uses pthread's condition variables: those of libstdc++ 12
+// ask for a newer libstdc++ than the systems that this library must load on have.
 #ifndef KERAS_BNN_CORE_THREAD_POOL_H_
 #define KERAS_BNN_CORE_THREAD_POOL_H_
 
@@ -22,13 +22,13 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // Makes the pool as large as `threads`, the caller of ParallelFor included; it never shrinks. Where the system has no more
-  // threads to give, the pool stays smaller.
+  // Makes the pool as large as `threads`, the caller of ParallelFor included; it never shrinks. Where the system has no
+  // more threads to give, the pool stays smaller.
   void Grow(int threads);
 
-  // Calls function(item, thread) once for each item in [0, items), on up to `threads` threads (as far as the pool has them), and
-  // returns when all are done. `thread` is in [0, threads) and differs between calls that run at the same time. The function
-  // must not throw.
+  // Calls function(item, thread) once for each item in [0, items), on up to `threads` threads (as far as the pool has
+  // them), and returns when all are done. `thread` is in [0, threads) and differs between calls that run at the same
+  // time. The function must not throw.
   template <typename Function>
   void ParallelFor(int items, int threads, const Function& function) {
     const auto call = [](const void* context, int item, int thread) {

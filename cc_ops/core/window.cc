@@ -24,15 +24,17 @@ Window Window::Place(const char* axis, int input, int size, int stride, int dila
     output = room < 0 ? 0 : room / stride + 1;
   }
   if (output < 1) {
-    Refuse("the window of %lld pixels (%d taps, dilation %d) is larger than the padded %s of %lld pixels; expected a larger image",
-           static_cast<long long>(covered), size, dilation, axis,
-           static_cast<long long>(padding == Padding::kExplicit ? before + input + pad_after : input));
+    Refuse(
+        "the window of %lld pixels (%d taps, dilation %d) is larger than the padded %s of %lld pixels; expected a "
+        "larger image",
+        static_cast<long long>(covered), size, dilation, axis,
+        static_cast<long long>(padding == Padding::kExplicit ? before + input + pad_after : input));
   }
   // Every position that a kernel computes lies within this distance from 0, so int arithmetic cannot overflow later.
   const std::int64_t reach = output * stride + covered + before;
   if (reach > std::numeric_limits<int>::max()) {
-    Refuse("the %s of %d pixels with %d taps, stride %d and dilation %d reaches over 2^31 pixels", axis, input, size, stride,
-           dilation);
+    Refuse("the %s of %d pixels with %d taps, stride %d and dilation %d reaches over 2^31 pixels", axis, input, size,
+           stride, dilation);
   }
   return {input, size, stride, dilation, static_cast<int>(before), static_cast<int>(output)};
 }

@@ -1,8 +1,8 @@
-// AVX2 and FMA: 8 channels per register. A block is done in two halves of 16 channels, in tiles of 4 pixels, so that the 8 accumulators,
-// the kernel words and the temporaries fit into 16 registers.
+// AVX2 and FMA: 8 channels per register. A block is done in two halves of 16 channels, in tiles of 4 pixels, so that
+// the 8 accumulators, the kernel words and the temporaries fit into 16 registers.
 //
-// AVX2 has no popcount: each byte is looked up by nibble (vpshufb). The counts of up to kRunWords words add up in bytes before
-// they are widened to int32.
+// AVX2 has no popcount: each byte is looked up by nibble (vpshufb). The counts of up to kRunWords words add up in bytes
+// before they are widened to int32.
 #include <immintrin.h>
 
 #include "kernels/lanes.h"
@@ -70,8 +70,10 @@ void Flush(__m256i (&counts)[P][2], std::int32_t* acc) {
 
 template <int P>
 struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits, std::int32_t* acc) {
-    for (int half = 0; half < kBlockChannels; half += kHalf) RunHalf(rows, taps, words, kernel + half, bits, acc + half);
+  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
+                  std::int32_t* acc) {
+    for (int half = 0; half < kBlockChannels; half += kHalf)
+      RunHalf(rows, taps, words, kernel + half, bits, acc + half);
   }
 
   static void RunHalf(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
@@ -157,8 +159,8 @@ struct IntTiles {
       }
     }
 
-    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point, int half,
-                        std::int32_t* acc) {
+    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
+                        int half, std::int32_t* acc) {
       __m256i sums[P][2];
       for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = _mm256_setzero_si256();
       for (int tap = 0; tap < taps; ++tap, rows += P) {
@@ -182,6 +184,7 @@ struct IntTiles {
 
 }  // namespace
 
-extern const KernelSet kAvx2Kernels = KernelSetOf<Avx2Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx2");
+extern const KernelSet kAvx2Kernels =
+    KernelSetOf<Avx2Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx2", 1 << 16);
 
 }  // namespace keras_bnn

@@ -1,7 +1,7 @@
 // AVX-512 with VPOPCNTDQ: 16 channels per register, two registers per block, tiles of 8 pixels.
 //
-// Registers of accumulate_bits: 16 accumulators, 2 kernel words, 1 broadcast x, temporaries. Bound: one vpopcntd per 512 binary
-// multiply-accumulates; per word and pixel 2 x (xor, popcount, add) and one broadcast load.
+// Registers of accumulate_bits: 16 accumulators, 2 kernel words, 1 broadcast x, temporaries. Bound: one vpopcntd per
+// 512 binary multiply-accumulates; per word and pixel 2 x (xor, popcount, add) and one broadcast load.
 #include <immintrin.h>
 
 #include "kernels/lanes.h"
@@ -29,7 +29,8 @@ struct Avx512Lanes {
 
 template <int P>
 struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits, std::int32_t* acc) {
+  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
+                  std::int32_t* acc) {
     __m512i low[P];
     __m512i high[P];
     for (int p = 0; p < P; ++p) low[p] = high[p] = _mm512_setzero_si512();
@@ -113,6 +114,7 @@ struct IntTiles {
 
 }  // namespace
 
-extern const KernelSet kAvx512VpopcntdqKernels = KernelSetOf<Avx512Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx512_vpopcntdq");
+extern const KernelSet kAvx512VpopcntdqKernels =
+    KernelSetOf<Avx512Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx512_vpopcntdq", 1 << 17);
 
 }  // namespace keras_bnn

@@ -20,7 +20,8 @@ inline void ExtractBits(const Word* from, int first, int count, Word* to) {
   }
 }
 
-// Sets bits [first, first + count) of `to`, which must be 0, to the low bits of `bits`, whose other bits must be 0; count <= 32.
+// Sets bits [first, first + count) of `to`, which must be 0, to the low bits of `bits`, whose other bits must be 0;
+// count <= 32.
 inline void InsertBits(Word bits, int first, int count, Word* to) {
   const int word = first / kWordBits;
   const int shift = first % kWordBits;

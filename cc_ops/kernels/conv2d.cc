@@ -14,8 +14,6 @@ namespace {
 constexpr int kPanelPointers = 1024;
 constexpr int kPanelPixels = 64;
 
-// Waking a thread costs about as much as this many steps of a block (a word or value of x times 32 channels).
-constexpr std::int64_t kStepsPerThread = 1 << 13;
 constexpr int kTasksPerThread = 4;
 
 template <typename X>
@@ -88,7 +86,8 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
   tap_offsets_.clear();
   for (int i = 0; i < vertical.size; ++i) {
     for (int j = 0; j < horizontal.size; ++j) {
-      const std::int64_t pixel = std::int64_t{i} * vertical.dilation * horizontal.input + std::int64_t{j} * horizontal.dilation;
+      const std::int64_t pixel =
+          std::int64_t{i} * vertical.dilation * horizontal.input + std::int64_t{j} * horizontal.dilation;
       tap_offsets_.push_back(pixel * PixelSize());
     }
   }
@@ -104,7 +103,8 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
   }
   const bool unaligned = kernel_.groups > 1 && kernel_.channels % kWordBits != 0;
   if (input_ == ConvInput::kBits && unaligned) {
-    regrouped_.resize(static_cast<std::size_t>(batch) * vertical.input * horizontal.input * kernel_.groups * kernel_.words);
+    regrouped_.resize(static_cast<std::size_t>(batch) * vertical.input * horizontal.input * kernel_.groups *
+                      kernel_.words);
   }
 }
 
@@ -145,7 +145,7 @@ void Conv2D::RunOn(const X* x, void* y, ThreadPool& pool) {
   const auto panels = static_cast<int>(CeilDiv<std::int64_t>(pixels, panel_pixels_));
   const int blocks = kernel_.blocks();
   const std::int64_t steps = pixels * blocks * kernel_.taps * TapSize();
-  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kStepsPerThread + 1));
+  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kernels_->steps_per_thread + 1));
 
   int ranges = 1;  // of blocks
   if (threads > 1 && !SplitsWords()) ranges = std::min(blocks, CeilDiv(threads * kTasksPerThread, panels));
@@ -171,7 +171,8 @@ void Conv2D::RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels,
 
   if (SplitsWords()) {
     const int words = WordsFor(kernel_.channels_out);
-    std::memset(static_cast<Word*>(y) + first_pixel * words, 0, static_cast<std::size_t>(pixels) * words * sizeof(Word));
+    std::memset(static_cast<Word*>(y) + first_pixel * words, 0,
+                static_cast<std::size_t>(pixels) * words * sizeof(Word));
   }
   int group = -1;
   for (int block = first_block; block < end_block; ++block) {
@@ -215,7 +216,8 @@ void Conv2D::FillRows(const X* x, std::int64_t first_pixel, int pixels, Panel* p
     const int count = std::min(kernels_->tile_pixels, pixels - tile);
     const X** tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
     const std::size_t outside_begin = panel->outside.size();
-    std::int64_t origin[kMaxTilePixels] = {};  // of the window's first tap, in elements from x; may lie outside the image
+    std::int64_t origin[kMaxTilePixels] =
+        {};  // of the window's first tap, in elements from x; may lie outside the image
     for (int p = 0; p < count; ++p) {
       const int top = row * vertical_.stride - vertical_.pad;
       const int left = column * horizontal_.stride - horizontal_.pad;
@@ -231,7 +233,8 @@ void Conv2D::FillRows(const X* x, std::int64_t first_pixel, int pixels, Panel* p
     }
     for (int tap = 0; tap < kernel_.taps; ++tap) {
       const X** tap_rows = tile_rows + static_cast<std::size_t>(tap) * count;
-      // A constant number of pointers, for the compiler; those past the tile's last pixel are overwritten by the next tap.
+      // A constant number of pointers, for the compiler; those past the tile's last pixel are overwritten by the next
+      // tap.
       for (int p = 0; p < kMaxTilePixels; ++p) tap_rows[p] = x + (origin[p] + tap_offsets_[tap]);
     }
     for (std::size_t i = outside_begin; i < panel->outside.size(); ++i) {

@@ -1,9 +1,9 @@
 // Convolution with a binary kernel, on packed bits (binary x) or on float32, int8 or uint8 x (a first layer).
 //
-// Indirect convolution: for a panel of output pixels, a table holds one pointer per pixel and tap to the x under that tap; the
-// kernel set walks the table, so x is never copied (no im2col). Pixels outside the image are a row of padding. For binary x a
-// zero is no value of a bit: its row holds +1, and what the +1s add (TapSums) is taken off again for the pixels at the border, so
-// that the inside of the image pays nothing.
+// Indirect convolution: for a panel of output pixels, a table holds one pointer per pixel and tap to the x under that
+// tap; the kernel set walks the table, so x is never copied (no im2col). Pixels outside the image are a row of padding.
+// For binary x a zero is no value of a bit: its row holds +1, and what the +1s add (TapSums) is taken off again for the
+// pixels at the border, so that the inside of the image pays nothing.
 //
 //     for each panel of pixels                       one task of the thread pool is a panel and a range of blocks;
 //       for each block of 32 output channels         the weights of a block stay in the L1 cache for the whole panel
@@ -106,8 +106,8 @@ class Conv2D {
   int threads_ = 1;
   int panel_pixels_ = 1;
   std::vector<std::int64_t> tap_offsets_;  // of each tap from the first, in words or values of x
-  std::vector<Panel> panels_;   // per thread
-  std::vector<Word> regrouped_;  // x with each group's bits beginning at a word
+  std::vector<Panel> panels_;              // per thread
+  std::vector<Word> regrouped_;            // x with each group's bits beginning at a word
 };
 
 }  // namespace keras_bnn

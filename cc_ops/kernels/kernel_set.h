@@ -1,18 +1,19 @@
 // The inner loops of the library, once per instruction set.
 //
-// All kernel sets share one plan: a vector lane is an output channel. The 32 output channels of a block sit side by side in the
-// repacked weights (kernels/packed_kernel.h), a word or value of x is broadcast to all lanes, and so the accumulators of a block
-// come out as plain int32 or float32 rows, with no sum across lanes at the end and no lane wasted when few channels come in.
+// All kernel sets share one plan: a vector lane is an output channel. The 32 output channels of a block sit side by
+// side in the repacked weights (kernels/packed_kernel.h), a word or value of x is broadcast to all lanes, and so the
+// accumulators of a block come out as plain int32 or float32 rows, with no sum across lanes at the end and no lane
+// wasted when few channels come in.
 //
 //     kernel, binary x:   word [tap][word of x][channel 0 .. 31]      acc[channel] += popcount(x ^ kernel)
 //     kernel, real x:     word [tap][value of x], bit = channel       acc[channel] += bit ? -x : x
 //
-// 32 channels are one word of packed output, so a block writes whole words. `rows` is a table of pointers, one per tap and pixel,
-// to the x of that tap (indirect convolution: no im2col); a tap outside the image points to a row of padding. A dense layer is
-// the case of one tap.
+// 32 channels are one word of packed output, so a block writes whole words. `rows` is a table of pointers, one per tap
+// and pixel, to the x of that tap (indirect convolution: no im2col); a tap outside the image points to a row of
+// padding. A dense layer is the case of one tap.
 //
-// Every set gives the same bits: integers are exact, and a float lane adds its values one after the other in the order of the
-// file format, whatever the vector width.
+// Every set gives the same bits: integers are exact, and a float lane adds its values one after the other in the order
+// of the file format, whatever the vector width.
 #ifndef KERAS_BNN_KERNELS_KERNEL_SET_H_
 #define KERAS_BNN_KERNELS_KERNEL_SET_H_
 
@@ -28,7 +29,8 @@ constexpr int kBlockChannels = kWordBits;
 // The most pixels that any set takes in one call.
 constexpr int kMaxTilePixels = 8;
 
-// What turns accumulators into float outputs: y = clamp(clamp(acc, pre) * multiplier + bias, post), one rounding per operation.
+// What turns accumulators into float outputs: y = clamp(clamp(acc, pre) * multiplier + bias, post), one rounding per
+// operation.
 struct FloatTransform {
   const float* multiplier;  // per channel of the block
   const float* bias;        // per channel of the block
@@ -42,13 +44,18 @@ struct KernelSet {
   // Pixels per call of the accumulate functions, at most kMaxTilePixels.
   int tile_pixels;
 
-  // acc[pixel][channel] = bits - 2 * popcount(x ^ kernel), summed over taps and words. `bits` is the number of used bits of all
-  // taps; it must be below 2^31. rows is [tap][pixel], kernel is [tap][word][channel].
-  void (*accumulate_bits)(const Word* const* rows, int pixels, int taps, int words, const Word* kernel, std::int32_t bits,
-                          std::int32_t* acc);
+  // Work that takes about as long as to wake a thread, in steps: one word or value of x times the 32 channels of a
+  // block.
+  int steps_per_thread;
+
+  // acc[pixel][channel] = bits - 2 * popcount(x ^ kernel), summed over taps and words. `bits` is the number of used
+  // bits of all taps; it must be below 2^31. rows is [tap][pixel], kernel is [tap][word][channel].
+  void (*accumulate_bits)(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
+                          std::int32_t bits, std::int32_t* acc);
 
   // acc[pixel][channel] = sum of +-x. rows is [tap][pixel] with `channels` values each; kernel is [tap][value].
-  void (*accumulate_float)(const float* const* rows, int pixels, int taps, int channels, const Word* kernel, float* acc);
+  void (*accumulate_float)(const float* const* rows, int pixels, int taps, int channels, const Word* kernel,
+                           float* acc);
 
   // acc[pixel][channel] = sum of +-(x - zero_point); taps * channels must be at most 2^22.
   void (*accumulate_int8)(const std::int8_t* const* rows, int pixels, int taps, int channels, const Word* kernel,
@@ -64,8 +71,10 @@ struct KernelSet {
 
   // words[pixel * stride]: bit = acc < threshold, or y < 0. Channels past the layer's last have threshold -2^31 or
   // multiplier and bias 0, so their bits are 0.
-  void (*bits_from_int)(const std::int32_t* acc, int pixels, const std::int32_t* thresholds, Word* words, std::int64_t stride);
-  void (*bits_from_float)(const float* acc, int pixels, const FloatTransform& transform, Word* words, std::int64_t stride);
+  void (*bits_from_int)(const std::int32_t* acc, int pixels, const std::int32_t* thresholds, Word* words,
+                        std::int64_t stride);
+  void (*bits_from_float)(const float* acc, int pixels, const FloatTransform& transform, Word* words,
+                          std::int64_t stride);
 
   // The signs of one row of x as WordsFor(channels) words: bit = x < 0, or x < zero_point.
   void (*pack_float)(const float* x, int channels, Word* words);

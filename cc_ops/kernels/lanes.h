@@ -1,4 +1,5 @@
-// The parts of a kernel set that are the same C++ for every instruction set, compiled once per set with that set's flags.
+// The parts of a kernel set that are the same C++ for every instruction set, compiled once per set with that set's
+// flags.
 //
 // A set includes this file inside its own translation unit and hands over
 //   - Lanes, with two static functions on 32 lanes:
@@ -6,9 +7,9 @@
 //         Word LessBits(const std::int32_t* a, const std::int32_t* b)    bit = a[i] < b[i]
 //   - BitsTile<P>, FloatTile<P> and IntTiles<X>::Tile<P>, whose Run accumulates a tile of exactly P pixels, so that the
 //     accumulators can live in registers.
-// The loops over 32 lanes below have constant bounds and plain bodies; compilers turn them into vector code. Everything is in an
-// unnamed namespace and no function of the standard library is used: a copy of one, compiled for a newer CPU, could otherwise be
-// the one that the linker keeps for the whole library.
+// The loops over 32 lanes below have constant bounds and plain bodies; compilers turn them into vector code. Everything
+// is in an unnamed namespace and no function of the standard library is used: a copy of one, compiled for a newer CPU,
+// could otherwise be the one that the linker keeps for the whole library.
 #ifndef KERAS_BNN_KERNELS_LANES_H_
 #define KERAS_BNN_KERNELS_LANES_H_
 
@@ -102,12 +103,13 @@ template <typename Lanes, int kTilePixels, template <int> class BitsTile, templa
 struct KernelSetOf {
   static_assert(kTilePixels <= kMaxTilePixels, "callers make room for kMaxTilePixels");
 
-  static void AccumulateBits(const Word* const* rows, int pixels, int taps, int words, const Word* kernel, std::int32_t bits,
-                             std::int32_t* acc) {
+  static void AccumulateBits(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
+                             std::int32_t bits, std::int32_t* acc) {
     DispatchTile<BitsTile, kTilePixels>(pixels, rows, taps, words, kernel, bits, acc);
   }
 
-  static void AccumulateFloat(const float* const* rows, int pixels, int taps, int channels, const Word* kernel, float* acc) {
+  static void AccumulateFloat(const float* const* rows, int pixels, int taps, int channels, const Word* kernel,
+                              float* acc) {
     DispatchTile<FloatTile, kTilePixels>(pixels, rows, taps, channels, kernel, acc);
   }
 
@@ -117,10 +119,11 @@ struct KernelSetOf {
     DispatchTile<IntTiles<X>::template Tile, kTilePixels>(pixels, rows, taps, channels, kernel, zero_point, acc);
   }
 
-  static constexpr KernelSet Named(const char* name) {
+  static constexpr KernelSet Named(const char* name, int steps_per_thread) {
     using T = Transforms<Lanes>;
     return {name,
             kTilePixels,
+            steps_per_thread,
             AccumulateBits,
             AccumulateFloat,
             AccumulateInt<std::int8_t>,

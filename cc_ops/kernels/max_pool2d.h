@@ -1,4 +1,5 @@
-// Max pooling on packed bits. A maximum of +-1 is -1 only if all values are, so it is the bitwise and of the window's words.
+// Max pooling on packed bits. A maximum of +-1 is -1 only if all values are, so it is the bitwise and of the window's
+// words.
 #ifndef KERAS_BNN_KERNELS_MAX_POOL2D_H_
 #define KERAS_BNN_KERNELS_MAX_POOL2D_H_
 
@@ -10,8 +11,8 @@
 
 namespace keras_bnn {
 
-// x is [batch, vertical.input, horizontal.input, words], y the same with the outputs' sizes. Pixels outside the image do not
-// take part.
+// x is [batch, vertical.input, horizontal.input, words], y the same with the outputs' sizes. Pixels outside the image
+// do not take part.
 void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const Window& horizontal, int words, Word* y,
                ThreadPool& pool, int threads);
 

@@ -1,7 +1,8 @@
 // NEON for aarch64: 4 channels per register. A block is done in two halves of 16 channels, in tiles of 4 pixels.
 //
-// Registers of accumulate_bits: 16 byte counters, 4 kernel words, 1 broadcast x, temporaries, of 32. Bound: eor, cnt and add per
-// 128 binary multiply-accumulates. The counts of up to kRunWords words add up in bytes before they are widened to int32.
+// Registers of accumulate_bits: 16 byte counters, 4 kernel words, 1 broadcast x, temporaries, of 32. Bound: eor, cnt
+// and add per 128 binary multiply-accumulates. The counts of up to kRunWords words add up in bytes before they are
+// widened to int32.
 #include <arm_neon.h>
 
 #include "kernels/lanes.h"
@@ -56,8 +57,10 @@ void Flush(uint8x16_t (&counts)[P][kVectors], std::int32_t* acc) {
 
 template <int P>
 struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits, std::int32_t* acc) {
-    for (int half = 0; half < kBlockChannels; half += kHalf) RunHalf(rows, taps, words, kernel + half, bits, acc + half);
+  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
+                  std::int32_t* acc) {
+    for (int half = 0; half < kBlockChannels; half += kHalf)
+      RunHalf(rows, taps, words, kernel + half, bits, acc + half);
   }
 
   static void RunHalf(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
@@ -149,8 +152,8 @@ struct IntTiles {
       }
     }
 
-    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point, int half,
-                        std::int32_t* acc) {
+    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
+                        int half, std::int32_t* acc) {
       int32x4_t sums[P][kVectors];
       for (int p = 0; p < P; ++p) {
         for (int v = 0; v < kVectors; ++v) sums[p][v] = vdupq_n_s32(0);
@@ -176,6 +179,7 @@ struct IntTiles {
 
 }  // namespace
 
-extern const KernelSet kNeonKernels = KernelSetOf<NeonLanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("neon");
+extern const KernelSet kNeonKernels =
+    KernelSetOf<NeonLanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("neon", 1 << 13);
 
 }  // namespace keras_bnn

@@ -9,7 +9,8 @@ void ForEachChannel(const KernelShape& shape, const Function& function) {
   const int group_channels = shape.group_channels_out();
   for (int o = 0; o < shape.channels_out; ++o) {
     const int in_group = o % group_channels;
-    const std::size_t block = static_cast<std::size_t>(o / group_channels) * shape.group_blocks() + in_group / kWordBits;
+    const std::size_t block =
+        static_cast<std::size_t>(o / group_channels) * shape.group_blocks() + in_group / kWordBits;
     function(block, in_group % kWordBits, static_cast<std::size_t>(o));
   }
 }

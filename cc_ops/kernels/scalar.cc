@@ -28,7 +28,8 @@ std::int32_t PopCount(Word x) {
 
 template <int P>
 struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits, std::int32_t* acc) {
+  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
+                  std::int32_t* acc) {
     for (int p = 0; p < P; ++p, acc += kBlockChannels) {
       std::int32_t mismatches[kBlockChannels] = {};
       const Word* k = kernel;
@@ -53,7 +54,8 @@ void AccumulateReal(const X* const* rows, int taps, int channels, const Word* ke
       const X* x = rows[tap * P + p];
       for (int c = 0; c < channels; ++c, ++k) {
         const Acc value = static_cast<Acc>(x[c]) - zero_point;
-        for (int i = 0; i < kBlockChannels; ++i) acc[i] += value * static_cast<Acc>(1 - 2 * static_cast<int>(*k >> i & 1u));
+        for (int i = 0; i < kBlockChannels; ++i)
+          acc[i] += value * static_cast<Acc>(1 - 2 * static_cast<int>(*k >> i & 1u));
       }
     }
   }
@@ -79,6 +81,7 @@ struct IntTiles {
 
 }  // namespace
 
-extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, 4, BitsTile, FloatTile, IntTiles>::Named("scalar");
+extern const KernelSet kScalarKernels =
+    KernelSetOf<ScalarLanes, 4, BitsTile, FloatTile, IntTiles>::Named("scalar", 1 << 13);
 
 }  // namespace keras_bnn

@@ -42,12 +42,13 @@ void CheckRank(const char* what, const TensorInfo& tensor, int rank) {
   }
 }
 
-const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementType type, const std::vector<int>& dims) {
+const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementType type,
+                            const std::vector<int>& dims) {
   bool same = tensor.dims.size() == dims.size();
   for (std::size_t i = 0; same && i < dims.size(); ++i) same = dims[i] < 0 || tensor.dims[i] == dims[i];
   if (tensor.type != type || !same) {
-    Refuse("the %s are %s %s; expected %s %s (-1: any)", what, NameOf(tensor.type), ShapeText(tensor.dims).c_str(), NameOf(type),
-           ShapeText(dims).c_str());
+    Refuse("the %s are %s %s; expected %s %s (-1: any)", what, NameOf(tensor.type), ShapeText(tensor.dims).c_str(),
+           NameOf(type), ShapeText(dims).c_str());
   }
   if (tensor.constant == nullptr) Refuse("the %s are not constant; expected them in the file", what);
   const auto bytes = static_cast<std::size_t>(CheckedElements(what, tensor.dims)) * BytesOf(type);

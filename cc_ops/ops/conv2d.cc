@@ -23,7 +23,8 @@ class Conv2DOp : public Op {
  public:
   explicit Conv2DOp(const Conv2DOptions& options) : options_(options) {}
 
-  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources& resources) override {
+  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output,
+                           const Resources& resources) override {
     CheckInputCount(inputs, 3, 4);
     const TensorInfo& x = inputs[0];
     CheckRank("the input", x, 4);
@@ -69,7 +70,8 @@ class Conv2DOp : public Op {
     if (channels_out < 1 || weights.dims[1] < 1 || weights.dims[2] < 1) {
       Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
     }
-    if (channels_out % groups != 0) Refuse("groups is %d; expected a divisor of the %d output channels", groups, channels_out);
+    if (channels_out % groups != 0)
+      Refuse("groups is %d; expected a divisor of the %d output channels", groups, channels_out);
     const std::int64_t taps = std::int64_t{weights.dims[1]} * weights.dims[2];
     CheckAccumulator(x.type, taps * words * kWordBits);
     return {groups, channels_out, static_cast<int>(taps), words, group_channels};

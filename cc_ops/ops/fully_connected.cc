@@ -12,9 +12,11 @@ namespace {
 
 class FullyConnectedOp : public Op {
  public:
-  FullyConnectedOp(int channels_in, const Activations& activations) : channels_in_(channels_in), activations_(activations) {}
+  FullyConnectedOp(int channels_in, const Activations& activations)
+      : channels_in_(channels_in), activations_(activations) {}
 
-  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources& resources) override {
+  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output,
+                           const Resources& resources) override {
     CheckInputCount(inputs, 3, 4);
     const TensorInfo& x = inputs[0];
     const KernelShape kernel = CheckedKernel(x, inputs[1]);
@@ -41,11 +43,12 @@ class FullyConnectedOp : public Op {
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1});
     const int channels_out = weights.dims[0];
     const int words = weights.dims[1];
-    if (channels_out < 1) Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
+    if (channels_out < 1)
+      Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
     const bool fits = x.type == ElementType::kInt32 ? words >= WordsFor(channels_in_) : words == WordsFor(channels_in_);
     if (!fits) {
-      Refuse("the weights have the shape %s; expected %d words last, for channels_in %d", ShapeText(weights.dims).c_str(),
-             WordsFor(channels_in_), channels_in_);
+      Refuse("the weights have the shape %s; expected %d words last, for channels_in %d",
+             ShapeText(weights.dims).c_str(), WordsFor(channels_in_), channels_in_);
     }
     CheckAccumulator(x.type, std::int64_t{words} * kWordBits);
     return {1, channels_out, 1, words, channels_in_};

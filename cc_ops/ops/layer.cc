@@ -65,7 +65,8 @@ ConvLayer DescribeLayer(const std::vector<TensorInfo>& inputs, ElementType outpu
   }
   const bool integer_sums = x.type != ElementType::kFloat32;
   if (integer_sums && layer.output == ConvOutput::kBits) {
-    if (inputs.size() != 3) Refuse("the op has %zu inputs; expected x, weights and thresholds for packed output", inputs.size());
+    if (inputs.size() != 3)
+      Refuse("the op has %zu inputs; expected x, weights and thresholds for packed output", inputs.size());
     if (activations.any) Refuse("an activation comes with thresholds; expected none, the thresholds contain it");
     layer.thresholds = static_cast<const std::int32_t*>(
         CheckedConstant("thresholds", inputs[2], ElementType::kInt32, {kernel.channels_out}));
@@ -73,7 +74,8 @@ ConvLayer DescribeLayer(const std::vector<TensorInfo>& inputs, ElementType outpu
     if (inputs.size() != 4) Refuse("the op has %zu inputs; expected x, weights, multiplier and bias", inputs.size());
     layer.multiplier = static_cast<const float*>(
         CheckedConstant("multipliers", inputs[2], ElementType::kFloat32, {kernel.channels_out}));
-    layer.bias = static_cast<const float*>(CheckedConstant("biases", inputs[3], ElementType::kFloat32, {kernel.channels_out}));
+    layer.bias =
+        static_cast<const float*>(CheckedConstant("biases", inputs[3], ElementType::kFloat32, {kernel.channels_out}));
   }
   const bool eight_bits = layer.input == ConvInput::kInt8 || layer.input == ConvInput::kUInt8;
   if (eight_bits && pad_value != 0) {

@@ -56,7 +56,8 @@ std::unique_ptr<Op> MakeOp(const char* name, const std::uint8_t* bytes, std::siz
   Options options(bytes, size);
   const int version = options.Required("version", 1, 1 << 30);
   if (version != kFormatVersion) {
-    Refuse("the op is of format version %d; this library reads version %d, install a newer one", version, kFormatVersion);
+    Refuse("the op is of format version %d; this library reads version %d, install a newer one", version,
+           kFormatVersion);
   }
   std::unique_ptr<Op> op = entry->make(&options);
   options.RefuseUnknownKeys();

@@ -1,5 +1,5 @@
-// The custom ops of the file format, independent of the runtime that hosts them: tensors are described by TensorInfo, and data
-// comes in as plain pointers.
+// The custom ops of the file format, independent of the runtime that hosts them: tensors are described by TensorInfo,
+// and data comes in as plain pointers.
 #ifndef KERAS_BNN_OPS_OP_H_
 #define KERAS_BNN_OPS_OP_H_
 
@@ -43,7 +43,8 @@ class Op {
 
   // Checks the inputs, makes room for their sizes, and returns the output's dimensions. Refuses what it cannot run.
   // May be called again with other sizes; constant inputs stay the same.
-  virtual std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources& resources) = 0;
+  virtual std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output,
+                                   const Resources& resources) = 0;
 
   // Computes the output from inputs of the sizes last prepared for. Does not throw, and allocates nothing.
   virtual void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) = 0;

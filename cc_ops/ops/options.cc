@@ -8,10 +8,11 @@
 namespace keras_bnn {
 namespace {
 
-// The parts of the FlexBuffers format that a map of integers uses. A buffer ends in: root value, its type byte, its width in
-// bytes. A type byte is (type << 2 | log2(width of children)). A vector or map is addressed by its first element; the size lies one width
-// before it; a map has two more fields before the size: the offset back to its vector of keys, and the width of that vector.
-// After the elements come their type bytes. Keys are zero-terminated strings, each addressed by an offset back from its slot.
+// The parts of the FlexBuffers format that a map of integers uses. A buffer ends in: root value, its type byte, its
+// width in bytes. A type byte is (type << 2 | log2(width of children)). A vector or map is addressed by its first
+// element; the size lies one width before it; a map has two more fields before the size: the offset back to its vector
+// of keys, and the width of that vector. After the elements come their type bytes. Keys are zero-terminated strings,
+// each addressed by an offset back from its slot.
 constexpr int kTypeInt = 1;
 constexpr int kTypeUInt = 2;
 constexpr int kTypeMap = 9;
@@ -85,7 +86,8 @@ Options::Options(const std::uint8_t* bytes, std::size_t size) {
 }
 
 Options::Entry* Options::Find(const char* key) {
-  const auto found = std::find_if(entries_.begin(), entries_.end(), [key](const Entry& entry) { return entry.key == key; });
+  const auto found =
+      std::find_if(entries_.begin(), entries_.end(), [key](const Entry& entry) { return entry.key == key; });
   return found == entries_.end() ? nullptr : &*found;
 }
 

@@ -34,7 +34,8 @@ class Quantize : public Op {
 
   void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
     const auto tasks = static_cast<int>(CeilDiv<std::int64_t>(rows_, kRowsPerTask));
-    const auto threads = static_cast<int>(std::min<std::int64_t>(resources.threads, rows_ * channels_ / kElementsPerThread + 1));
+    const auto threads =
+        static_cast<int>(std::min<std::int64_t>(resources.threads, rows_ * channels_ / kElementsPerThread + 1));
     const int words = WordsFor(channels_);
     resources.pool.ParallelFor(tasks, threads, [&](int task, int) {
       const std::int64_t first = std::int64_t{task} * kRowsPerTask;
@@ -44,7 +45,8 @@ class Quantize : public Op {
         if (type_ == ElementType::kFloat32) {
           resources.kernels.pack_float(static_cast<const float*>(inputs[0]) + row * channels_, channels_, out);
         } else {
-          resources.kernels.pack_int8(static_cast<const std::int8_t*>(inputs[0]) + row * channels_, channels_, zero_point_, out);
+          resources.kernels.pack_int8(static_cast<const std::int8_t*>(inputs[0]) + row * channels_, channels_,
+                                      zero_point_, out);
         }
       }
     });

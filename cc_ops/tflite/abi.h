@@ -1,8 +1,8 @@
-// The parts of TensorFlow Lite's C ABI that an external delegate needs, declared by ourselves so that the library builds without
-// TensorFlow and runs on every stock runtime.
+// The parts of TensorFlow Lite's C ABI that an external delegate needs, declared by ourselves so that the library
+// builds without TensorFlow and runs on every stock runtime.
 //
-// The layouts below are the same from TFLite 2.7 to LiteRT 2.3 (newer runtimes only add members at the end); the static checks
-// hold them in place on 64-bit systems. Names follow tensorflow/lite/core/c/common.h.
+// The layouts below are the same from TFLite 2.7 to LiteRT 2.3 (newer runtimes only add members at the end); the static
+// checks hold them in place on 64-bit systems. Names follow tensorflow/lite/core/c/common.h.
 #ifndef KERAS_BNN_TFLITE_ABI_H_
 #define KERAS_BNN_TFLITE_ABI_H_
 
@@ -118,7 +118,8 @@ struct TfLiteDelegateParams {
 
 namespace keras_bnn {
 
-// The only flag value that all runtimes accept for kernels whose tensors are resized later (kTfLiteDelegateFlagsAllowDynamicTensors).
+// The only flag value that all runtimes accept for kernels whose tensors are resized later
+// (kTfLiteDelegateFlagsAllowDynamicTensors).
 constexpr std::int64_t kAllowDynamicTensors = 1;
 
 #if defined(__LP64__)

@@ -1,8 +1,8 @@
 // The external delegate: claims the custom ops of the file format and hands runs of them to Partition.
 //
-// Rules that hold on all stock runtimes: TfLiteRegistration is passed by value and must be at least as large as the runtime's;
-// flags must be kAllowDynamicTensors; the execution plan must be copied before nodes are replaced; original nodes can be read in
-// init only. No exception leaves this file.
+// Rules that hold on all stock runtimes: TfLiteRegistration is passed by value and must be at least as large as the
+// runtime's; flags must be kAllowDynamicTensors; the execution plan must be copied before nodes are replaced; original
+// nodes can be read in init only. No exception leaves this file.
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -44,8 +44,8 @@ class Delegate {
   ThreadPool pool_;
 };
 
-// Calls function() and turns what it throws into a reported error. The line ends here because Python's interpreter joins the
-// reports of a failure to one text.
+// Calls function() and turns what it throws into a reported error. The line ends here because Python's interpreter
+// joins the reports of a failure to one text.
 template <typename Function>
 TfLiteStatus Guarded(TfLiteContext* context, const Function& function) {
   try {

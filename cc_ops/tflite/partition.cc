@@ -46,7 +46,8 @@ const char* TensorName(const TfLiteContext* context, int tensor) {
 
 }  // namespace
 
-Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels, ThreadPool* pool)
+Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels,
+                     ThreadPool* pool)
     : kernels_(&kernels), pool_(pool) {
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
   for (int i = 0; i < nodes.size; ++i) {
@@ -69,7 +70,9 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
       Refuse("%s (output \"%.100s\"): %s", name, TensorName(context, step.output), refusal.what());
     }
     for (const int input : step.inputs) {
-      if (input < 0) Refuse("%s (output \"%.100s\"): an input is left out; expected all inputs", name, TensorName(context, step.output));
+      if (input < 0)
+        Refuse("%s (output \"%.100s\"): an input is left out; expected all inputs", name,
+               TensorName(context, step.output));
       if (Inner* inner = FindInner(input)) inner->last_step = i;
     }
     if (!Contains(params.output_tensors, step.output)) {
@@ -125,13 +128,15 @@ void Partition::Prepare(TfLiteContext* context) {
     }
     TfLiteIntArray* size = MakeIntArray(dims);
     if (size == nullptr || context->ResizeTensor(context, &context->tensors[step.output], size) != kTfLiteOk) {
-      Refuse("%s (output \"%.100s\"): the runtime could not resize the output", step.name.c_str(), TensorName(context, step.output));
+      Refuse("%s (output \"%.100s\"): the runtime could not resize the output", step.name.c_str(),
+             TensorName(context, step.output));
     }
   }
   PlanArena(context);
 }
 
-// First fit, in the order of the steps: each tensor goes to the lowest place that no tensor alive at the same time overlaps.
+// First fit, in the order of the steps: each tensor goes to the lowest place that no tensor alive at the same time
+// overlaps.
 void Partition::PlanArena(const TfLiteContext* context) {
   std::size_t arena_bytes = 0;
   std::vector<std::size_t> sizes;

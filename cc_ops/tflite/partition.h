@@ -1,7 +1,7 @@
 // A run of neighbouring binary ops that the runtime executes as one node.
 //
-// Tensors between the ops of a partition belong to it: they live in its arena, which is planned in Prepare, and the runtime never
-// sees them. Everything else (the partition's inputs and outputs) is the runtime's.
+// Tensors between the ops of a partition belong to it: they live in its arena, which is planned in Prepare, and the
+// runtime never sees them. Everything else (the partition's inputs and outputs) is the runtime's.
 #ifndef KERAS_BNN_TFLITE_PARTITION_H_
 #define KERAS_BNN_TFLITE_PARTITION_H_
 
@@ -18,7 +18,8 @@ namespace keras_bnn {
 
 class Partition {
  public:
-  // Reads the original nodes; only possible while the runtime initialises the partition. Refuses options it cannot read.
+  // Reads the original nodes; only possible while the runtime initialises the partition. Refuses options it cannot
+  // read.
   Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels, ThreadPool* pool);
 
   // Sizes all tensors from the inputs' present sizes and plans the arena.

@@ -1,7 +1,8 @@
-/* The C interface of libkeras_bnn, a TensorFlow Lite / LiteRT external delegate that runs binarized layers on packed bits.
+/* The C interface of libkeras_bnn, a TensorFlow Lite / LiteRT external delegate that runs binarized layers on packed
+   bits.
 
-   A stock runtime loads the library by its path (Python: load_delegate, benchmark_model: --external_delegate_path) and finds the
-   two tflite_plugin functions; C and C++ programs may call them directly. */
+   A stock runtime loads the library by its path (Python: load_delegate, benchmark_model: --external_delegate_path) and
+   finds the two tflite_plugin functions; C and C++ programs may call them directly. */
 #ifndef KERAS_BNN_KERAS_BNN_H_
 #define KERAS_BNN_KERAS_BNN_H_
 
@@ -19,8 +20,9 @@ extern "C" {
 
 struct TfLiteDelegate;
 
-/* Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The one option is "isa", the name
-   of a kernel set; it wins over the environment variable KERAS_BNN_ISA. The delegate must outlive the interpreters that use it. */
+/* Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The one option is
+   "isa", the name of a kernel set; it wins over the environment variable KERAS_BNN_ISA. The delegate must outlive the
+   interpreters that use it. */
 KERAS_BNN_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values,
                                                                       size_t num_options,
                                                                       void (*report_error)(const char*));
@@ -37,7 +39,8 @@ KERAS_BNN_EXPORT const char* KerasBnnKernelSetName(int index);
 /* Whether this CPU has the instructions of a kernel set: 1 or 0. */
 KERAS_BNN_EXPORT int KerasBnnKernelSetSupported(int index);
 
-/* The name of the kernel set that a delegate without options takes; NULL when KERAS_BNN_ISA names none that runs here. */
+/* The name of the kernel set that a delegate without options takes; NULL when KERAS_BNN_ISA names none that runs here.
+ */
 KERAS_BNN_EXPORT const char* KerasBnnChosenKernelSet(void);
 
 #ifdef __cplusplus
