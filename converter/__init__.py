@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from .conversion import convert
 from .inspection import Inspection, inspect
-from .report import ConversionReport, LeftOp, PackedOp, Verification
+from .report import Comparison, ConversionReport, LeftOp, PackedOp, Verification
 
-__all__ = ["ConversionReport", "Inspection", "LeftOp", "PackedOp", "Verification", "convert", "inspect"]
+__all__ = ["Comparison", "ConversionReport", "Inspection", "LeftOp", "PackedOp", "Verification", "convert", "inspect"]

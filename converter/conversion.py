@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from .passes.pack_kernel import layer_name
 from .patterns import KERNEL_CHANNEL_AXIS
 from .report import ConversionReport, LeftOp, PackedOp
 from .sources import load_reference
-from .ties import count_tie_channels
 from .verify import verify_packed
 
 VERIFIED_BY_DEFAULT_BELOW = 50_000_000
@@ -66,7 +64,7 @@ def convert(
             raise ValueError(f"{os.fspath(target)} must end in .tflite, as every file that a runtime loads.")
     reference = load_reference(source)
     model = read_model(reference)
-    before = {op: _Before.of(op) for op in model.ops if op.kind in KERNEL_CHANNEL_AXIS}
+    before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in KERNEL_CHANNEL_AXIS}
     was_packed = any(op.is_packed for op in model.ops)
     for graph in model.graphs:
         run_pipeline(graph)
@@ -76,10 +74,8 @@ def convert(
         raise ValueError(_nothing_binary(model))
     is_changed = not was_packed or any(op in before for op in packed_ops)
     packed = write_model(model) if is_changed else reference
-    verification = None
-    if verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW:
-        ties = {before[op].name: before[op].tie_channels for op in packed_ops if op in before and _has_thresholds(op)}
-        verification = verify_packed(reference, packed, model, {name: count for name, count in ties.items() if count})
+    is_verified = verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW
+    verification = verify_packed(reference, packed, model) if is_verified and is_changed else None
     report = ConversionReport(
         packed=tuple(_packed_op(op, before.get(op)) for op in packed_ops),
         left=_left_ops(model),
@@ -97,34 +93,18 @@ def convert(
     return report
 
 
-@dataclass(frozen=True)
-class _Before:
-    """What an op was before it was packed."""
-
-    name: str
-    constant_bytes: int
-    tie_channels: int
-
-    @classmethod
-    def of(cls, op: Op) -> _Before:
-        return cls(layer_name(op), constant_bytes(op), count_tie_channels(op))
-
-
-def _has_thresholds(op: Op) -> bool:
-    return len(op.inputs) == 3
-
-
-def _packed_op(op: Op, before: _Before | None) -> PackedOp:
+def _packed_op(op: Op, before: tuple[str, int] | None) -> PackedOp:
     x, weights, y = op.input(0), op.input(1), op.output
     assert x is not None
     assert weights is not None
+    name, bytes_before = before or (weights.name.removesuffix("/weights"), constant_bytes(op))
     return PackedOp(
-        name=before.name if before is not None else weights.name.removesuffix("/weights"),
+        name=name,
         kind=op.kind,
         input_type=_data_type(x.type_name),
         output_type=_data_type(y.type_name),
         shape=(*y.dims[:-1], weights.dims[0]),
-        bytes_before=before.constant_bytes if before is not None else constant_bytes(op),
+        bytes_before=bytes_before,
         bytes_after=constant_bytes(op),
     )
 

@@ -252,6 +252,12 @@ class Graph:
             self.tensors.remove(tensor)
         self._discard([tensor for tensor in before if tensor not in old])
 
+    def release(self, op: Op, output: Tensor) -> None:
+        """Makes a one-output op compute another tensor, so that a new op can compute its old output."""
+        op.output.producer = None
+        output.producer = op
+        op._outputs = (output,)
+
     def set_input(self, op: Op, index: int, tensor: Tensor | None) -> None:
         """Makes `op` read another tensor; what only fed the old one is removed."""
         before = op.inputs

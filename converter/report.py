@@ -51,22 +51,50 @@ class LeftOp:
 
 
 @dataclass(frozen=True)
-class Verification:
-    """A comparison of the packed file with its reference on random inputs.
+class Comparison:
+    """How the outputs of the packed file compare with those of another one.
 
     Attributes:
-        samples: Number of samples compared; 0 when nothing was run.
-        equal_samples: How many agree up to float32 rounding.
+        equal_samples: How many samples agree up to float32 rounding.
         largest_difference: The largest absolute difference of an output.
-        equal_argmax: Share of equal arg-max over the last axis, or None when no output has classes.
-        remark: One sentence on what the figures mean.
+        equal_argmax: Share of equal arg-max over the last axis, from 0 to 1; None when no output has classes.
     """
 
-    samples: int
     equal_samples: int
     largest_difference: float
     equal_argmax: float | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The packed file against its reference on random inputs.
+
+    Attributes:
+        samples: Number of samples; 0 when nothing was run.
+        exact: Against the reference with exact sums (batch normalization apart from the +-1 weights), as in Keras.
+        reference: Against the reference file as it is, whose signs are noise where a sum is exactly 0.
+        remark: What the figures mean, or why nothing was run, or "".
+    """
+
+    samples: int
+    exact: Comparison | None
+    reference: Comparison | None
     remark: str
+
+    def lines(self) -> list[str]:
+        """Returns the lines of a table."""
+        rows = [
+            (
+                name,
+                f"{one.equal_samples} of {self.samples}",
+                f"{one.largest_difference:.3g}",
+                "" if one.equal_argmax is None else f"{one.equal_argmax:.1%}",
+            )
+            for name, one in (("exact float32", self.exact), ("the reference file", self.reference))
+            if one is not None
+        ]
+        header = ("verified against", "samples equal up to rounding", "largest difference", "equal arg-max")
+        return [*(table(header, rows) if rows else []), *paragraph(self.remark)]
 
 
 @dataclass(frozen=True)
@@ -79,7 +107,7 @@ class ConversionReport:
         unchanged: How many ops of each kind were left alone because nothing about them is binary.
         reference_bytes: Size of the float .tflite file in bytes.
         packed_bytes: Size of the packed .tflite file in bytes.
-        verification: The comparison of both files, or None when it was not asked for.
+        verification: The comparison of both files, or None when there was none.
         path: Where the packed file was written, or None.
         model: The packed .tflite file.
         reference: The float .tflite file, which runs on any runtime without keras-bnn.
@@ -121,7 +149,7 @@ class ConversionReport:
             counts = ", ".join(f"{count} {kind}" for kind, count in self.unchanged.items())
             lines += ["", *paragraph(f"Not binary, unchanged: {counts}.")]
         if self.verification is not None:
-            lines += ["", *paragraph(f"Verification: {self.verification.remark}")]
+            lines += ["", *self.verification.lines()]
         return "\n".join(lines)
 
     def _sizes(self) -> str:

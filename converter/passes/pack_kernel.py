@@ -17,6 +17,7 @@ from .base import Match, Pass, Refusal
 
 _PACKED_KINDS = {"CONV_2D": "BnnConv2D", "FULLY_CONNECTED": "BnnFullyConnected"}
 _LAST_KNOWN_ACTIVATION = 3
+_LAYER_LEAVES = ("convolution", "Conv2D", "MatMul", "Tensordot", "SelectV2")
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ class PackKernel(Pass[KernelMatch]):
 
 def layer_name(op: Op) -> str:
     """Returns the part of an op's tensor names that names the layer which multiplies, for example "model/conv_1"."""
-    weights = op.input(1)
-    names = op.name.split(";") + (weights.name.split(";") if weights is not None else [])
+    tensors = (op.output, op.input(1), op.input(0))  # the input's name tells the layer that takes the sign
+    names = [name for tensor in tensors if tensor is not None for name in tensor.name.split(";")]
     for name in names:
         scope, _, leaf = name.rpartition("/")
-        if scope and leaf.startswith(("convolution", "MatMul", "Tensordot", "Conv2D", "weights")):
+        if scope and leaf.startswith(_LAYER_LEAVES):
             return scope.removesuffix("/Tensordot")
     return names[0]
 
