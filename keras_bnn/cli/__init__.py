@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: Arguments without the program's name; those of the process when None.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
@@ -30,6 +30,11 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:
+        print(
+            f"keras-bnn {args.command}: {error.name} is not installed: pip install 'keras-bnn[train]'", file=sys.stderr
+        )
+        return 1
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         print(f"keras-bnn {args.command}: {error}", file=sys.stderr)
         return 1
@@ -41,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="keras-bnn",
         description="Binarized neural networks: convert, run and measure packed models.",
         epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -2,7 +2,7 @@
 
 The self-test runs a tiny packed model and compares each output with plain arithmetic on +1 and -1.
 
-exit code 1 when something that is needed is missing, or when an output is wrong.
+Exit code 1 when something that is needed is missing, or when an output is wrong.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def _load(path: str) -> Any:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist.") from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no .npy or .npz file of numbers: {error}") from error
+        raise ValueError(f"{path} is no file of numbers: write it with numpy.save or numpy.savez.") from error
 
 
 def _save(path: str, outputs: dict[str, Any]) -> None:

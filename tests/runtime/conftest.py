@@ -47,7 +47,7 @@ def dense_file(dense_model: bytes, tmp_path_factory: pytest.TempPathFactory) -> 
 def int8_model() -> bytes:
     """A plain file that passes an int8 tensor with scale 0.5 and zero point -3 through a ReLU."""
     builder = ModelBuilder()
-    x = builder.tensor((2, 3), np.int8, scale=0.5, zero_point=-3)
-    y = builder.tensor((2, 3), np.int8, scale=0.5, zero_point=-3)
+    x = builder.tensor((2, 3), np.int8, scales=[0.5], zero_point=-3)
+    y = builder.tensor((2, 3), np.int8, scales=[0.5], zero_point=-3)
     builder.stock(schema.BuiltinOperator.RELU, [x], [y])
     return builder.build([x], [y])

@@ -177,5 +177,5 @@ def test_cut_off_file(dense_file: Path, tmp_path: Path) -> None:
 
 def test_refused_model_says_what_the_delegate_found(dense_model: bytes) -> None:
     broken = dense_model.replace(b"channels_in", b"channels_up")
-    with pytest.raises(ValueError, match='BnnFullyConnected .* the option "channels_in" is missing'):
+    with pytest.raises(ValueError, match=r'BnnFullyConnected .* the option "channels_in" is missing'):
         Interpreter(broken)

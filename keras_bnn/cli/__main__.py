@@ -1,0 +1,9 @@
+"""`python -m keras_bnn.cli` is `keras-bnn`."""
+
+from __future__ import annotations
+
+import sys
+
+from keras_bnn.cli import main
+
+sys.exit(main())
