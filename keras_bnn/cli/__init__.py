@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 
-_COMMANDS = ("demo", "convert", "inspect", "run", "benchmark", "doctor")
+COMMANDS = ("demo", "convert", "inspect", "run", "benchmark", "doctor")
 _EXIT_CODES = "exit codes: 0 success, 1 failure (one sentence on standard error), 2 wrong usage"
 
 
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in _COMMANDS:
+    for name in COMMANDS:
         module = importlib.import_module(f"keras_bnn.cli.{name}")
         subparser = subparsers.add_parser(
             name,

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 from keras_bnn import runtime
-from keras_bnn.cli import main, selftest
-
-COMMANDS = ("demo", "convert", "inspect", "run", "benchmark", "doctor")
+from keras_bnn.cli import COMMANDS, main, selftest
 
 
 def failure(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
