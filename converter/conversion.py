@@ -11,10 +11,10 @@ from typing import Any
 from .checker import check_graph
 from .custom_ops import PACKED_KERNEL_OPS
 from .flatbuffer import read_model, write_model
-from .graph import Model, Op, constant_bytes
+from .graph import Model, Op
 from .passes import find_refusals, run_pipeline
 from .passes.pack_kernel import layer_name
-from .patterns import KERNEL_CHANNEL_AXIS
+from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
 from .report import ConversionReport, LeftOp, PackedOp
 from .sources import load_reference
 from .verify import verify_packed
@@ -126,9 +126,7 @@ def _unchanged(model: Model) -> dict[str, int]:
 def _nothing_binary(model: Model) -> str:
     left = _left_ops(model)
     if left:
-        first = left[0]
-        remedy = f"; {first.remedy}" if first.remedy else ""
-        return f"No op could be packed: {first.kind} {first.name!r} looks binary, but {first.reason}{remedy}."
+        return f"No op could be packed; {left[0].sentence}"
     return (
         "The model holds no binary op: no convolution or dense layer has weights of one absolute value per output "
         "channel; build it with keras_bnn.layers, for example BinaryDense and BinaryConv2D."

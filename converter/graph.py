@@ -360,8 +360,3 @@ class Model:
 
 def _present(tensors: Sequence[Tensor | None]) -> Iterator[Tensor]:
     return (tensor for tensor in tensors if tensor is not None)
-
-
-def constant_bytes(op: Op) -> int:
-    """Returns the bytes of the constants that an op reads."""
-    return sum(tensor.buffer.nbytes for tensor in _present(op.inputs) if tensor.buffer is not None)

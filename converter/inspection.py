@@ -9,10 +9,10 @@ from typing import Any
 
 from .custom_ops import PACKED_KERNEL_OPS
 from .flatbuffer import read_model
-from .graph import Graph, Op, Tensor, constant_bytes
+from .graph import Graph, Op, Tensor
 from .passes import Match, Refusal
 from .passes.pack_kernel import PackKernel
-from .patterns import KERNEL_CHANNEL_AXIS
+from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
 from .report import bytes_text, dims_text, paragraph, short_name, table
 
 

@@ -53,6 +53,17 @@ def constant(tensor: Tensor | None) -> Array | None:
     return np.asarray(_FOLDS[op.kind](*values))
 
 
+def constant_bytes(op: Op) -> int:
+    """Returns the bytes of the constants that an op reads, also through computations on constants."""
+    total = 0
+    for tensor in op.inputs:
+        if tensor is not None and tensor.buffer is not None:
+            total += tensor.buffer.nbytes
+        elif tensor is not None and tensor.producer is not None and constant(tensor) is not None:
+            total += constant_bytes(tensor.producer)
+    return total
+
+
 def uniform(tensor: Tensor | None) -> float | None:
     """Returns the value that all elements of a tensor have, or None when they differ or are not known."""
     values = constant(tensor)
@@ -174,6 +185,8 @@ def binary_kernel(op: Op) -> Kernel | None:
 def feeds_binary_kernel(tensor: Tensor) -> bool:
     """Returns whether a binary kernel reads the tensor, perhaps behind ops that signs can move through."""
     for op in tensor.users:
+        if op.kind == "BnnQuantize":  # there is one only where a binary kernel reads it
+            return True
         if op.kind in ("CONV_2D", "FULLY_CONNECTED") and data_input(op) is tensor and binary_kernel(op) is not None:
             return True
         if op.kind in SIGN_MOVES and op.input(0) is tensor and feeds_binary_kernel(op.output):

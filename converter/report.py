@@ -49,6 +49,12 @@ class LeftOp:
     reason: str
     remedy: str
 
+    @property
+    def sentence(self) -> str:
+        """All of it in one sentence."""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.kind} {short_name(self.name)}: {self.reason}{remedy}."
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -143,8 +149,7 @@ class ConversionReport:
         ]
         lines += table(("packed", "op", "data", "output", "constants"), rows)
         for left in self.left:
-            remedy = f"; {left.remedy}" if left.remedy else ""
-            lines += ["", *paragraph(f"{left.kind} {short_name(left.name)}: {left.reason}{remedy}.")]
+            lines += ["", *paragraph(left.sentence)]
         if self.unchanged:
             counts = ", ".join(f"{count} {kind}" for kind, count in self.unchanged.items())
             lines += ["", *paragraph(f"Not binary, unchanged: {counts}.")]

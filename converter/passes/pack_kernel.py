@@ -44,8 +44,12 @@ class PackKernel(Pass[KernelMatch]):
             return _why_not_binary(op)
         if op.kind not in _PACKED_KINDS:
             return Refusal(f"{op.kind} has no packed op in this version of the format")
-        if x.type_name != "float32" or op.output.type_name != "float32":
-            return Refusal(f"it computes on {x.type_name}", "convert the float32 model, without quantization")
+        weights = op.input(1)
+        for tensor in (x, weights, op.output):
+            if tensor is not None and tensor.type_name != "float32":
+                return Refusal(
+                    f"it computes with {tensor.type_name}", "convert the float32 model, without quantization"
+                )
         bias = constant(op.input(2)) if op.input(2) is not None else np.zeros(len(kernel.scale), np.float32)
         if bias is None or bias.dtype != np.float32 or bias.shape != kernel.scale.shape:
             return Refusal("its bias is computed at run time")
@@ -112,12 +116,8 @@ def _why_not_binary(op: Op) -> Refusal:
     weights = constant(op.input(1))
     if weights is None:
         return Refusal("it multiplies signs with weights that are computed at run time", remedy)
-    flat = np.abs(
-        np.moveaxis(weights, KERNEL_CHANNEL_AXIS[op.kind], 0).reshape(weights.shape[KERNEL_CHANNEL_AXIS[op.kind]], -1)
-    )
-    counts = [len(np.unique(channel)) for channel in flat]
-    channel = int(np.argmax(counts))
-    zeros = ", 0 among them" if (flat[channel] == 0).any() else ""
-    return Refusal(
-        f"channel {channel} of its weights has {counts[channel]} absolute values{zeros}, a binary one has 1", remedy
-    )
+    sizes = np.abs(np.moveaxis(weights, KERNEL_CHANNEL_AXIS[op.kind], 0))
+    sizes = sizes.reshape(len(sizes), -1)
+    channel = int(np.argmax((sizes != sizes[:, :1]).any(axis=1)))
+    count, zeros = len(np.unique(sizes[channel])), ", 0 among them" if (sizes[channel] == 0).any() else ""
+    return Refusal(f"channel {channel} of its weights has {count} absolute values{zeros}, a binary one has 1", remedy)
