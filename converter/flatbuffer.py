@@ -72,11 +72,12 @@ def write_model(model: Model) -> bytes:
 
 # ---------------------------------------------------------------------------------------------------------- reading
 
+_VERIFIER_MESSAGE = "not a valid Flatbuffer"
 _CORRUPT = "This is not a whole .tflite file: its content is damaged or cut off; export or download it again."
 
 
 def _verify(data: bytes) -> None:
-    """Asks the runtime's own verifier: the Python schema would follow any offset."""
+    """Asks the runtime's verifier: the Python schema would follow any offset. Unknown ops are none of its business."""
     from ai_edge_litert.interpreter import Interpreter
 
     if data[4:8] != FILE_IDENTIFIER:
@@ -87,7 +88,8 @@ def _verify(data: bytes) -> None:
     try:
         Interpreter(model_content=data)
     except ValueError as error:
-        raise CorruptFileError(_CORRUPT) from error
+        if _VERIFIER_MESSAGE in str(error):
+            raise CorruptFileError(_CORRUPT) from error
 
 
 def _buffer_bytes(buffer: Any, data: bytes) -> Array | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .custom_ops import PACKED_KERNEL_OPS
 from .graph import Array, Op, Tensor
 
 SIGN_MOVES = {"EXPAND_DIMS", "MAX_POOL_2D", "PAD", "PADV2", "RESHAPE", "SPACE_TO_BATCH_ND", "SQUEEZE"}
@@ -23,6 +24,7 @@ KERNEL_CHANNEL_AXIS = {
 }
 """Ops with a kernel, which is input 1, and the kernel's axis of output channels."""
 
+_STOCK_KERNEL_OPS = ("CONV_2D", "FULLY_CONNECTED")
 _DATA_INPUT = {"TRANSPOSE_CONV": 2}
 
 _FOLDS: dict[str, Callable[..., Any]] = {
@@ -187,7 +189,8 @@ def feeds_binary_kernel(tensor: Tensor) -> bool:
     for op in tensor.users:
         if op.kind == "BnnQuantize":  # there is one only where a binary kernel reads it
             return True
-        if op.kind in ("CONV_2D", "FULLY_CONNECTED") and data_input(op) is tensor and binary_kernel(op) is not None:
+        is_kernel_op = op.kind in PACKED_KERNEL_OPS or (op.kind in _STOCK_KERNEL_OPS and binary_kernel(op) is not None)
+        if is_kernel_op and op.input(0) is tensor:
             return True
         if op.kind in SIGN_MOVES and op.input(0) is tensor and feeds_binary_kernel(op.output):
             return True

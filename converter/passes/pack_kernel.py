@@ -6,6 +6,7 @@ is right for any x; `read_bits` lets the op read bits where x comes from a sign.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,8 @@ class PackKernel(Pass[KernelMatch]):
         x = op.input(0)
         assert x is not None
         if op.kind == "FULLY_CONNECTED" and not op.options.keepNumDims and _keeps_leading(op):
-            rows = graph.add_tensor(f"{name}/rows", (-1, x.dims[-1]))
+            count = -1 if -1 in x.dims else math.prod(x.dims[:-1])
+            rows = graph.add_tensor(f"{name}/rows", (count, x.dims[-1]))
             shape = graph.add_constant(f"{name}/rows/shape", np.array(rows.dims, np.int32))
             graph.add_op("RESHAPE", [x, shape], [rows], before=op)
             x = rows

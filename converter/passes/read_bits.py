@@ -18,10 +18,10 @@ from .reshapes import reads_rows
 
 @dataclass(frozen=True)
 class BitsMatch(Match):
-    """A packed op, the bits it can read, and the channels of a pixel when it reads them through a flatten."""
+    """A packed op, the bits it can read, and how many channels end in unused bits."""
 
     bits: Tensor
-    pixel_channels: int | None
+    channels: int
 
 
 class ReadBits(Pass[BitsMatch]):
@@ -37,7 +37,7 @@ class ReadBits(Pass[BitsMatch]):
         if source is None or not is_signed(x):
             return None
         if source.kind == "BnnDequantize":
-            return BitsMatch(op, _bits(source), None)
+            return BitsMatch(op, _bits(source), x.dims[-1])
         signs = source.input(0)
         dequantize = signs.producer if signs is not None else None
         if (
@@ -55,9 +55,9 @@ class ReadBits(Pass[BitsMatch]):
         op = match.op
         weights = op.input(1)
         assert weights is not None
-        if match.pixel_channels is not None:
+        if op.kind == "BnnFullyConnected" and match.channels != op.options["channels_in"]:
             negative = unpack_signs(weights.values, op.options["channels_in"])
-            pixels = negative.reshape(len(negative), -1, match.pixel_channels)
+            pixels = negative.reshape(len(negative), -1, match.channels)
             rows = pack_signs(pixels).reshape(len(negative), -1)
             graph.set_input(op, 1, graph.add_constant(weights.name, rows))
         graph.set_input(op, 0, match.bits)
