@@ -11,6 +11,7 @@ import os
 import sys
 
 COMMANDS = ("demo", "convert", "inspect", "run", "benchmark", "doctor")
+_TRAIN_EXTRA = ("keras", "tensorflow", "sklearn")
 _EXIT_CODES = "exit codes: 0 success, 1 failure (one sentence on standard error), 2 wrong usage"
 
 
@@ -30,15 +31,16 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except ModuleNotFoundError as error:
-        print(
-            f"keras-bnn {args.command}: {error.name} is not installed: pip install 'keras-bnn[train]'", file=sys.stderr
-        )
-        return 1
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        print(f"keras-bnn {args.command}: {error}", file=sys.stderr)
+        print(f"keras-bnn {args.command}: {_sentence(error)}", file=sys.stderr)
         return 1
     return code
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name in _TRAIN_EXTRA:
+        return f"{error.name} is not installed: pip install 'keras-bnn[train]'"
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:
