@@ -22,6 +22,9 @@ def same_padding(size: int | None, kernel_size: int, stride: int, dilation: int)
         stride: Step of the output, in pixels.
         dilation: Distance of neighbouring taps, in pixels.
 
+    Raises:
+        ValueError: when size is None and stride is not 1.
+
     Example:
 
     >>> same_padding(size=28, kernel_size=3, stride=2, dilation=1)
@@ -30,8 +33,9 @@ def same_padding(size: int | None, kernel_size: int, stride: int, dilation: int)
     reach = (kernel_size - 1) * dilation
     if stride == 1:
         total = reach
+    elif size is None:
+        raise ValueError(f"same_padding got size=None with stride={stride}: pass the size, or stride=1.")
     else:
-        assert size is not None
         total = max((-(-size // stride) - 1) * stride + reach + 1 - size, 0)
     return total // 2, total - total // 2
 
@@ -60,32 +64,39 @@ class BinaryConv(BinaryLayer):
             )
         self.pad_value = int(pad_value)
 
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Creates the kernel; refuses at once an image size that the padding could not be computed from."""
+        super().build(input_shape)
+        if self._pads_by_sign:
+            self._same_padding(input_shape)
+
     def convolution_op(self, inputs: KerasTensor, kernel: Any) -> KerasTensor:
         """Returns the convolution of the quantized inputs with the quantized kernel."""
         inputs = self.quantized_inputs(inputs)
-        padding = self.padding
-        if padding == "same" and self.pad_value != 0:
+        if self._pads_by_sign:
             inputs = ops.pad(inputs, [(0, 0), *self._same_padding(inputs.shape), (0, 0)], constant_values=self.pad_value)
-            padding = "valid"
         return ops.conv(
             inputs,
             self.quantized_kernel(kernel),
             strides=list(self.strides),
-            padding=padding,
+            padding="valid" if self._pads_by_sign else self.padding,
             dilation_rate=self.dilation_rate,
             data_format=self.data_format,
         )
 
+    @property
+    def _pads_by_sign(self) -> bool:
+        return self.padding == "same" and self.pad_value != 0
+
     def _same_padding(self, input_shape: Sequence[int | None]) -> list[tuple[int, int]]:
-        sizes = input_shape[1:-1]
-        for size, stride in zip(sizes, self.strides, strict=True):
-            if size is None and stride > 1:
-                raise ValueError(
-                    f"{type(self).__name__} '{self.name}' got an input of shape {tuple(input_shape)}: with "
-                    f"pad_value={self.pad_value} and strides={self.strides} the image size must be known, so give the "
-                    "model's Input a height and a width, or pass pad_value=0."
-                )
-        return [same_padding(*axis) for axis in zip(sizes, self.kernel_size, self.strides, self.dilation_rate, strict=True)]
+        axes = list(zip(input_shape[1:-1], self.kernel_size, self.strides, self.dilation_rate, strict=True))
+        if any(size is None and stride > 1 for size, _, stride, _ in axes):
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}' got an input of shape {tuple(input_shape)}: with "
+                f"pad_value={self.pad_value} and strides={self.strides} the image size must be known, so give the model's "
+                "Input a height and a width, or pass pad_value=0."
+            )
+        return [same_padding(*axis) for axis in axes]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
