@@ -37,9 +37,12 @@ class Reader {
     return value;
   }
 
-  std::int64_t Signed(std::uint64_t at, std::uint64_t width) const {
+  // An unsigned number of 2^63 or more comes back as 2^63 - 1: no option is that large.
+  std::int64_t Integer(std::uint64_t at, std::uint64_t width, std::uint64_t type) const {
+    const std::uint64_t value = Unsigned(at, width);
+    if (type == kTypeUInt) return static_cast<std::int64_t>(std::min(value, ~std::uint64_t{0} >> 1));
     const int unused = 64 - 8 * static_cast<int>(width);
-    return static_cast<std::int64_t>(Unsigned(at, width) << unused) >> unused;
+    return static_cast<std::int64_t>(value << unused) >> unused;
   }
 
   // What the offset stored at `at` points back to.
@@ -81,7 +84,7 @@ Options::Options(const std::uint8_t* bytes, std::size_t size) {
     const std::uint64_t type = reader.Unsigned(types + i, 1) >> 2;
     std::string key = reader.Key(reader.Follow(keys + i * key_width, key_width));
     if (type != kTypeInt && type != kTypeUInt) Refuse("the option \"%.40s\" is no integer", key.c_str());
-    entries_.push_back({std::move(key), reader.Signed(values + i * width, width), false});
+    entries_.push_back({std::move(key), reader.Integer(values + i * width, width, type), false});
   }
 }
 
