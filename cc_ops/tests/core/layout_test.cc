@@ -1,0 +1,32 @@
+#include "core/layout.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+
+namespace keras_bnn {
+namespace {
+
+TEST(LayoutTest, WordsForHoldsEveryChannel) {
+  EXPECT_EQ(WordsFor(0), 0);
+  EXPECT_EQ(WordsFor(1), 1);
+  EXPECT_EQ(WordsFor(31), 1);
+  EXPECT_EQ(WordsFor(32), 1);
+  EXPECT_EQ(WordsFor(33), 2);
+  EXPECT_EQ(WordsFor(64), 2);
+  EXPECT_EQ(WordsFor(65), 3);
+}
+
+TEST(LayoutTest, WordsForDoesNotOverflow) { EXPECT_EQ(WordsFor(std::numeric_limits<int>::max()), 1 << 26); }
+
+TEST(LayoutTest, CeilDivRoundsUp) {
+  EXPECT_EQ(CeilDiv(0, 5), 0);
+  EXPECT_EQ(CeilDiv(1, 5), 1);
+  EXPECT_EQ(CeilDiv(5, 5), 1);
+  EXPECT_EQ(CeilDiv(6, 5), 2);
+  EXPECT_EQ(CeilDiv<std::int64_t>(std::int64_t{1} << 40, 3), 366503875926);
+}
+
+}  // namespace
+}  // namespace keras_bnn

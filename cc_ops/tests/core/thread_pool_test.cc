@@ -1,0 +1,205 @@
+#include "core/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace keras_bnn {
+namespace {
+
+// Runs ParallelFor and checks that each item came exactly once and that no two calls had the same thread at once.
+void ExpectEachItemOnce(ThreadPool* pool, int items, int threads) {
+  SCOPED_TRACE(std::to_string(items) + " items, " + std::to_string(threads) + " threads");
+  std::vector<std::atomic<int>> calls(static_cast<std::size_t>(items));
+  std::vector<std::atomic<bool>> busy(static_cast<std::size_t>(threads < 1 ? 1 : threads));
+  std::atomic<int> wrong_threads{0};
+  pool->ParallelFor(items, threads, [&](int item, int thread) {
+    if (thread < 0 || thread >= static_cast<int>(busy.size())) {
+      ++wrong_threads;
+      return;
+    }
+    if (busy[static_cast<std::size_t>(thread)].exchange(true)) ++wrong_threads;
+    ++calls[static_cast<std::size_t>(item)];
+    busy[static_cast<std::size_t>(thread)].store(false);
+  });
+  EXPECT_EQ(wrong_threads, 0);
+  for (int item = 0; item < items; ++item) EXPECT_EQ(calls[static_cast<std::size_t>(item)], 1) << "item " << item;
+}
+
+TEST(ThreadPoolTest, EachItemComesOnce) {
+  for (const int size : {1, 2, 4}) {
+    ThreadPool pool;
+    pool.Grow(size);
+    for (const int threads : {0, 1, 2, 3, 4, 9}) {
+      for (const int items : {0, 1, 2, 3, 7, 200}) ExpectEachItemOnce(&pool, items, threads);
+    }
+  }
+}
+
+TEST(ThreadPoolTest, WorksWithoutHavingGrown) {
+  ThreadPool pool;
+  ExpectEachItemOnce(&pool, 10, 4);
+  pool.Grow(0);
+  ExpectEachItemOnce(&pool, 10, 4);
+}
+
+TEST(ThreadPoolTest, AloneKeepsTheOrderAndTheThread) {
+  ThreadPool pool;
+  std::vector<int> order;
+  const std::thread::id caller = std::this_thread::get_id();
+  bool same_thread = true;
+  pool.ParallelFor(5, 1, [&](int item, int thread) {
+    order.push_back(item);
+    same_thread = same_thread && thread == 0 && std::this_thread::get_id() == caller;
+  });
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+  EXPECT_TRUE(same_thread);
+}
+
+// Each item waits for all the others to have begun: that needs as many threads as items, all at the same time.
+TEST(ThreadPoolTest, ThreadsWorkAtTheSameTime) {
+  ThreadPool pool;
+  pool.Grow(3);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> begun{0};
+    std::atomic<int> threads_seen{0};  // a bit each
+    std::atomic<bool> late{false};
+    pool.ParallelFor(3, 3, [&](int, int thread) {
+      threads_seen.fetch_or(1 << thread);
+      ++begun;
+      const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (begun < 3 && !late) {
+        if (std::chrono::steady_clock::now() > limit) late = true;
+        std::this_thread::yield();
+      }
+    });
+    ASSERT_FALSE(late);
+    ASSERT_EQ(threads_seen, 7);
+  }
+}
+
+TEST(ThreadPoolTest, UsesNoMoreThreadsThanAsked) {
+  ThreadPool pool;
+  pool.Grow(4);
+  std::atomic<int> most{0};
+  std::atomic<int> now{0};
+  pool.ParallelFor(300, 2, [&](int, int) {
+    const int here = ++now;
+    int seen = most;
+    while (here > seen && !most.compare_exchange_weak(seen, here)) {
+    }
+    --now;
+  });
+  EXPECT_LE(most, 2);
+}
+
+TEST(ThreadPoolTest, ManyRounds) {
+  ThreadPool pool;
+  pool.Grow(4);
+  std::atomic<int> sum{0};
+  int expected = 0;
+  for (int round = 0; round < 2000; ++round) {
+    const int items = round % 9;
+    pool.ParallelFor(items, 1 + round % 5, [&](int item, int) { sum += item + 1; });
+    expected += items * (items + 1) / 2;
+    ASSERT_EQ(sum, expected) << "round " << round;
+  }
+}
+
+TEST(ThreadPoolTest, GrowsBetweenRounds) {
+  ThreadPool pool;
+  for (int size = 1; size <= 6; ++size) {
+    pool.Grow(size);
+    pool.Grow(size - 3);  // never shrinks
+    for (int round = 0; round < 20; ++round) ExpectEachItemOnce(&pool, 50, 6);
+  }
+}
+
+TEST(ThreadPoolTest, GrowsWhileARoundRuns) {
+  ThreadPool pool;
+  pool.Grow(2);
+  std::atomic<bool> finished{false};
+  std::thread grower([&] {
+    for (int size = 2; size <= 8 && !finished; ++size) {
+      pool.Grow(size);
+      std::this_thread::yield();
+    }
+  });
+  for (int round = 0; round < 100; ++round) ExpectEachItemOnce(&pool, 50, 8);
+  finished = true;
+  grower.join();
+}
+
+TEST(ThreadPoolTest, TwoCallersAtOnce) {
+  ThreadPool pool;
+  pool.Grow(3);
+  const auto call = [&] {
+    for (int round = 0; round < 200; ++round) ExpectEachItemOnce(&pool, 20, 3);
+  };
+  std::thread other(call);
+  call();
+  other.join();
+}
+
+TEST(ThreadPoolTest, ACallInsideACallWorksAlone) {
+  ThreadPool pool;
+  pool.Grow(3);
+  std::atomic<int> calls{0};
+  pool.ParallelFor(6, 3, [&](int, int) { pool.ParallelFor(5, 3, [&](int, int) { ++calls; }); });
+  EXPECT_EQ(calls, 30);
+}
+
+TEST(ThreadPoolTest, WritesOfTheThreadsAreSeenByTheCaller) {
+  ThreadPool pool;
+  pool.Grow(4);
+  for (int round = 1; round <= 200; ++round) {
+    std::vector<int> values(64, 0);  // no atomics: the pool itself must order the writes
+    pool.ParallelFor(64, 4, [&](int item, int) { values[static_cast<std::size_t>(item)] = item * round; });
+    for (int item = 0; item < 64; ++item) ASSERT_EQ(values[static_cast<std::size_t>(item)], item * round);
+  }
+}
+
+TEST(ThreadPoolTest, EndsRightAfterGrowing) {
+  for (int i = 0; i < 50; ++i) {
+    ThreadPool pool;
+    pool.Grow(1 + i % 5);
+  }
+}
+
+TEST(ThreadPoolTest, SleepsWhenIdle) {
+  ThreadPool pool;
+  pool.Grow(4);
+  ExpectEachItemOnce(&pool, 100, 4);
+  const std::clock_t before = std::clock();  // CPU time of all threads
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const double used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+  EXPECT_LT(used, 0.1);
+}
+
+#if defined(__GLIBC__)
+// A default stack that no address space can hold makes every start of a thread fail.
+TEST(ThreadPoolTest, StaysSmallWhenTheSystemGivesNoThreads) {
+  pthread_attr_t attributes;
+  pthread_attr_t too_large;
+  ASSERT_EQ(pthread_getattr_default_np(&attributes), 0);
+  ASSERT_EQ(pthread_attr_init(&too_large), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&too_large, std::size_t{1} << 60), 0);
+  ThreadPool pool;
+  pool.Grow(2);
+  ASSERT_EQ(pthread_setattr_default_np(&too_large), 0);
+  EXPECT_NO_THROW(pool.Grow(5));
+  ASSERT_EQ(pthread_setattr_default_np(&attributes), 0);
+  for (int round = 0; round < 20; ++round) ExpectEachItemOnce(&pool, 50, 5);
+  pthread_attr_destroy(&attributes);
+  pthread_attr_destroy(&too_large);
+}
+#endif
+
+}  // namespace
+}  // namespace keras_bnn

@@ -1,0 +1,113 @@
+#include "kernels/kernel_set.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/refusal_matcher.h"
+
+namespace keras_bnn {
+namespace {
+
+std::vector<std::string> Names() {
+  std::vector<std::string> names;
+  for (int i = 0; i < KernelSetCount(); ++i) names.emplace_back(KernelSetAt(i).name);
+  return names;
+}
+
+bool Supported(const std::string& name) {
+  for (int i = 0; i < KernelSetCount(); ++i) {
+    if (KernelSetAt(i).name == name) return KernelSetSupported(i);
+  }
+  ADD_FAILURE() << "no kernel set " << name;
+  return false;
+}
+
+TEST(KernelSetsTest, EverySetOfTheArchitectureIsBuiltBestFirst) {
+#if defined(__x86_64__)
+  EXPECT_EQ(Names(), (std::vector<std::string>{"avx512_vpopcntdq", "avx2", "scalar"}));
+#elif defined(__aarch64__)
+  EXPECT_EQ(Names(), (std::vector<std::string>{"neon", "scalar"}));
+#else
+  EXPECT_EQ(Names(), (std::vector<std::string>{"scalar"}));
+#endif
+}
+
+TEST(KernelSetsTest, ScalarAlwaysRuns) { EXPECT_TRUE(Supported("scalar")); }
+
+#if defined(__aarch64__)
+TEST(KernelSetsTest, NeonAlwaysRuns) { EXPECT_TRUE(Supported("neon")); }
+#endif
+
+#if defined(__x86_64__) && defined(__linux__)
+// The kernel's own list of what the CPU and the operating system support.
+TEST(KernelSetsTest, SupportIsAsTheOperatingSystemSays) {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  std::set<std::string> flags;
+  while (flags.empty() && std::getline(file, line)) {
+    if (line.rfind("flags", 0) != 0) continue;
+    std::istringstream words(line);
+    for (std::string word; words >> word;) flags.insert(word);
+  }
+  if (flags.empty()) GTEST_SKIP() << "/proc/cpuinfo lists no flags";
+  const auto has = [&](const char* flag) { return flags.count(flag) == 1; };
+  EXPECT_EQ(Supported("avx2"), has("avx2") && has("fma"));
+  EXPECT_EQ(Supported("avx512_vpopcntdq"),
+            has("avx512f") && has("avx512bw") && has("avx512dq") && has("avx512vl") && has("avx512_vpopcntdq"));
+}
+#endif
+
+TEST(KernelSetsTest, EverySetIsComplete) {
+  for (int i = 0; i < KernelSetCount(); ++i) {
+    const KernelSet& set = KernelSetAt(i);
+    SCOPED_TRACE(set.name);
+    EXPECT_GE(set.tile_pixels, 1);
+    EXPECT_LE(set.tile_pixels, kMaxTilePixels);
+    EXPECT_GE(set.steps_per_thread, 1);
+    EXPECT_NE(set.accumulate_bits, nullptr);
+    EXPECT_NE(set.accumulate_float, nullptr);
+    EXPECT_NE(set.accumulate_int8, nullptr);
+    EXPECT_NE(set.accumulate_uint8, nullptr);
+    EXPECT_NE(set.floats_from_int, nullptr);
+    EXPECT_NE(set.floats_from_float, nullptr);
+    EXPECT_NE(set.bits_from_int, nullptr);
+    EXPECT_NE(set.bits_from_float, nullptr);
+    EXPECT_NE(set.pack_float, nullptr);
+    EXPECT_NE(set.pack_int8, nullptr);
+  }
+}
+
+TEST(KernelSetsTest, ChoosesTheBestSupportedSetByDefault) {
+  int best = 0;
+  while (!KernelSetSupported(best)) ++best;
+  EXPECT_STREQ(ChooseKernelSet(nullptr).name, KernelSetAt(best).name);
+  EXPECT_STREQ(ChooseKernelSet("").name, KernelSetAt(best).name);
+}
+
+TEST(KernelSetsTest, ChoosesByName) {
+  for (int i = 0; i < KernelSetCount(); ++i) {
+    const char* name = KernelSetAt(i).name;
+    if (KernelSetSupported(i)) {
+      EXPECT_EQ(&ChooseKernelSet(name), &KernelSetAt(i));
+    } else {
+      EXPECT_REFUSAL(ChooseKernelSet(name), "needs instructions that this CPU lacks; those that run here are: ");
+    }
+  }
+}
+
+TEST(KernelSetsTest, RefusesAnUnknownNameWithTheListOfThoseThatRun) {
+  std::string list;
+  for (int i = 0; i < KernelSetCount(); ++i) {
+    if (KernelSetSupported(i)) list += (list.empty() ? "" : ", ") + std::string(KernelSetAt(i).name);
+  }
+  EXPECT_REFUSAL(ChooseKernelSet("sse9"), "there is no kernel set \"sse9\"; those that run here are: " + list);
+  EXPECT_REFUSAL(ChooseKernelSet("Scalar"), "there is no kernel set \"Scalar\"");
+}
+
+}  // namespace
+}  // namespace keras_bnn

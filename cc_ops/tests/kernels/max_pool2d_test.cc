@@ -1,0 +1,113 @@
+// MaxPool2D against the largest of +1 and -1 in each window.
+#include "kernels/max_pool2d.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "support/guarded_array.h"
+#include "support/plain.h"
+#include "support/random.h"
+
+namespace keras_bnn {
+namespace {
+
+struct PoolShape {
+  int batch, height, width, channels;
+  int window_h, window_w, stride_h, stride_w;
+  Padding padding;
+};
+
+void ExpectPlainMaxima(const PoolShape& s, int threads, Edge edge, std::uint32_t seed) {
+  SCOPED_TRACE("batch " + std::to_string(s.batch) + ", image " + std::to_string(s.height) + "x" +
+               std::to_string(s.width) + ", channels " + std::to_string(s.channels) + ", window " +
+               std::to_string(s.window_h) + "x" + std::to_string(s.window_w) + ", strides " +
+               std::to_string(s.stride_h) + "x" + std::to_string(s.stride_w) + ", padding " +
+               std::to_string(static_cast<int>(s.padding)) + ", seed " + std::to_string(seed));
+  Random random(seed);
+  const Window vertical = Window::Place("height", s.height, s.window_h, s.stride_h, 1, s.padding, 0, 0);
+  const Window horizontal = Window::Place("width", s.width, s.window_w, s.stride_w, 1, s.padding, 0, 0);
+  std::vector<int> signs(static_cast<std::size_t>(s.batch * s.height * s.width * s.channels));
+  for (int& sign : signs) sign = random.OneIn(4) ? 1 : -1;  // mostly -1, or every maximum would be +1
+  const GuardedArray<Word> x(PackSigns(signs, s.channels), edge);
+  const int words = WordsFor(s.channels);
+  GuardedArray<Word> y(static_cast<std::size_t>(s.batch * vertical.output * horizontal.output * words), edge);
+  std::fill(y.begin(), y.end(), 0xa5a5a5a5u);
+  ThreadPool pool;
+  pool.Grow(threads);
+
+  MaxPool2D(x.data(), s.batch, vertical, horizontal, words, y.data(), pool, threads);
+
+  std::vector<int> maxima;
+  for (int n = 0; n < s.batch; ++n) {
+    for (int row = 0; row < vertical.output; ++row) {
+      for (int column = 0; column < horizontal.output; ++column) {
+        for (int c = 0; c < s.channels; ++c) {
+          int most = -1;
+          for (int i = 0; i < s.window_h; ++i) {
+            for (int j = 0; j < s.window_w; ++j) {
+              const int a = row * s.stride_h - vertical.pad + i;
+              const int b = column * s.stride_w - horizontal.pad + j;
+              if (a < 0 || a >= s.height || b < 0 || b >= s.width) continue;
+              most =
+                  std::max(most, signs[static_cast<std::size_t>(((n * s.height + a) * s.width + b) * s.channels + c)]);
+            }
+          }
+          maxima.push_back(most);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(std::vector<Word>(y.begin(), y.end()), PackSigns(maxima, s.channels));
+}
+
+TEST(MaxPool2DTest, CommonShapes) {
+  for (const Padding padding : {Padding::kSame, Padding::kValid}) {
+    for (const Edge edge : kEdges) {
+      ExpectPlainMaxima({2, 8, 6, 64, 2, 2, 2, 2, padding}, 1, edge, 1);
+      ExpectPlainMaxima({1, 7, 9, 33, 3, 3, 2, 2, padding}, 1, edge, 2);
+      ExpectPlainMaxima({1, 5, 6, 1, 3, 2, 1, 1, padding}, 1, edge, 3);
+      ExpectPlainMaxima({1, 1, 1, 40, 1, 1, 1, 1, padding}, 1, edge, 4);
+      ExpectPlainMaxima({3, 4, 4, 31, 4, 4, 4, 4, padding}, 1, edge, 5);
+    }
+  }
+}
+
+TEST(MaxPool2DTest, StridesLargerThanTheWindow) {
+  for (const Padding padding : {Padding::kSame, Padding::kValid}) {
+    ExpectPlainMaxima({2, 11, 9, 40, 2, 1, 5, 4, padding}, 1, Edge::kAfter, 6);
+    ExpectPlainMaxima({1, 3, 3, 40, 2, 2, 9, 9, padding}, 1, Edge::kAfter, 7);
+  }
+}
+
+TEST(MaxPool2DTest, WindowLargerThanTheImage) {
+  ExpectPlainMaxima({1, 2, 3, 40, 5, 7, 1, 2, Padding::kSame}, 1, Edge::kAfter, 8);
+}
+
+TEST(MaxPool2DTest, RandomShapes) {
+  Random random(9);
+  for (std::uint32_t i = 0; i < 60; ++i) {
+    const PoolShape shape = {random.Int(1, 3),  random.Int(4, 12), random.Int(4, 12),
+                             random.Int(1, 80), random.Int(1, 4),  random.Int(1, 4),
+                             random.Int(1, 5),  random.Int(1, 5),  random.OneIn(2) ? Padding::kSame : Padding::kValid};
+    ExpectPlainMaxima(shape, 1, kEdges[i % 2], 100 + i);
+  }
+}
+
+TEST(MaxPool2DTest, Threads) {
+  for (const int threads : {2, 3, 4}) {
+    ExpectPlainMaxima({2, 40, 40, 512, 3, 3, 1, 1, Padding::kSame}, threads, Edge::kAfter, 10);
+  }
+}
+
+TEST(MaxPool2DTest, AnEmptyBatchGivesNothing) {
+  const Window window = Window::Place("side", 4, 2, 2, 1, Padding::kValid, 0, 0);
+  ThreadPool pool;
+  MaxPool2D(nullptr, 0, window, window, 3, nullptr, pool, 4);
+}
+
+}  // namespace
+}  // namespace keras_bnn

@@ -1,0 +1,121 @@
+#include "ops/op.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "support/op_harness.h"
+#include "support/refusal_matcher.h"
+
+namespace keras_bnn {
+namespace {
+
+// The smallest options of each op.
+const std::map<std::string, OptionMap> kOps = {
+    {"BnnQuantize", {{"version", 1}}},
+    {"BnnDequantize", {{"version", 1}, {"channels", 40}}},
+    {"BnnConv2D", {{"version", 1}, {"channels_in", 40}, {"padding", 0}}},
+    {"BnnFullyConnected", {{"version", 1}, {"channels_in", 40}}},
+    {"BnnMaxPool2D", {{"version", 1}, {"window_h", 2}, {"window_w", 2}, {"padding", 0}}},
+};
+
+TEST(OpTest, KnowsTheOpsOfTheFormat) {
+  for (const auto& [name, options] : kOps) EXPECT_TRUE(IsOp(name.c_str())) << name;
+  for (const char* name : {"", "Bnn", "BnnConv2", "BnnConv2DD", "bnnconv2d", "LceBconv2d"}) EXPECT_FALSE(IsOp(name));
+  EXPECT_FALSE(IsOp(nullptr));
+}
+
+TEST(OpTest, RefusesAnOpThatTheFormatLacks) {
+  EXPECT_REFUSAL(MakeOpWith("BnnSoftmax", {{"version", 1}}), "there is no op of this name in the file format");
+}
+
+TEST(OpTest, MakesEveryOpFromItsSmallestOptions) {
+  for (const auto& [name, options] : kOps) EXPECT_NE(MakeOpWith(name.c_str(), options), nullptr) << name;
+}
+
+TEST(OpTest, RefusesEveryMissingKey) {
+  for (const auto& [name, options] : kOps) {
+    for (const auto& entry : options) {
+      SCOPED_TRACE(name);
+      EXPECT_REFUSAL(MakeOpWith(name.c_str(), Without(options, entry.first.c_str())),
+                     "the option \"" + entry.first + "\" is missing");
+    }
+  }
+}
+
+TEST(OpTest, RefusesAnUnknownKey) {
+  for (const auto& [name, options] : kOps) {
+    SCOPED_TRACE(name);
+    EXPECT_REFUSAL(MakeOpWith(name.c_str(), With(options, {{"layout", 1}})), "the option \"layout\" is not known");
+  }
+}
+
+TEST(OpTest, RefusesOtherVersions) {
+  for (const auto& [name, options] : kOps) {
+    SCOPED_TRACE(name);
+    EXPECT_REFUSAL(MakeOpWith(name.c_str(), With(options, {{"version", 2}})),
+                   "the op is of format version 2; this library reads version 1, install a newer one");
+    EXPECT_REFUSAL(MakeOpWith(name.c_str(), With(options, {{"version", 0}})), "the option \"version\" is 0");
+  }
+}
+
+TEST(OpTest, RefusesDamagedOptions) {
+  const Bytes bytes = {1, 2, 3};
+  for (const auto& [name, options] : kOps) {
+    SCOPED_TRACE(name);
+    EXPECT_REFUSAL(MakeOp(name.c_str(), bytes.data(), bytes.size()), "the options are no flexbuffer map of integers");
+    EXPECT_REFUSAL(MakeOp(name.c_str(), nullptr, 0), "the options are no flexbuffer map of integers");
+  }
+}
+
+TEST(OpTest, RefusesOptionsOutOfRange) {
+  const struct {
+    const char* op;
+    const char* key;
+    std::int64_t value;
+  } kBad[] = {
+      {"BnnDequantize", "channels", 0},
+      {"BnnFullyConnected", "channels_in", 0},
+      {"BnnFullyConnected", "activation", 4},
+      {"BnnFullyConnected", "pre_activation", -1},
+      {"BnnMaxPool2D", "window_h", 0},
+      {"BnnMaxPool2D", "window_w", -1},
+      {"BnnMaxPool2D", "stride_h", 0},
+      {"BnnMaxPool2D", "stride_w", 0},
+      {"BnnMaxPool2D", "padding", 2},
+      {"BnnConv2D", "channels_in", -40},
+      {"BnnConv2D", "groups", 0},
+      {"BnnConv2D", "stride_h", 0},
+      {"BnnConv2D", "stride_w", -1},
+      {"BnnConv2D", "dilation_h", 0},
+      {"BnnConv2D", "dilation_w", 0},
+      {"BnnConv2D", "padding", 3},
+      {"BnnConv2D", "pad_top", 1},  // padding is SAME
+      {"BnnConv2D", "pad_value", 2},
+      {"BnnConv2D", "activation", 4},
+      {"BnnConv2D", "pre_activation", 9},
+  };
+  for (const auto& [op, key, value] : kBad) {
+    SCOPED_TRACE(std::string(op) + " " + key);
+    EXPECT_REFUSAL(MakeOpWith(op, With(kOps.at(op), {{key, value}})),
+                   "the option \"" + std::string(key) + "\" is " + std::to_string(value) + "; expected ");
+  }
+  for (const char* pad : {"pad_top", "pad_bottom", "pad_left", "pad_right"}) {
+    EXPECT_REFUSAL(MakeOpWith("BnnConv2D", With(kOps.at("BnnConv2D"), {{"padding", 2}, {pad, -1}})), pad);
+    EXPECT_NE(MakeOpWith("BnnConv2D", With(kOps.at("BnnConv2D"), {{"padding", 2}, {pad, 1}})), nullptr);
+  }
+}
+
+TEST(OpTest, NamesAndSizesOfElementTypes) {
+  EXPECT_STREQ(NameOf(ElementType::kFloat32), "float32");
+  EXPECT_STREQ(NameOf(ElementType::kInt32), "int32");
+  EXPECT_STREQ(NameOf(ElementType::kInt8), "int8");
+  EXPECT_STREQ(NameOf(ElementType::kUInt8), "uint8");
+  EXPECT_EQ(BytesOf(ElementType::kFloat32), 4);
+  EXPECT_EQ(BytesOf(ElementType::kInt32), 4);
+  EXPECT_EQ(BytesOf(ElementType::kInt8), 1);
+  EXPECT_EQ(BytesOf(ElementType::kUInt8), 1);
+}
+
+}  // namespace
+}  // namespace keras_bnn

@@ -1,0 +1,73 @@
+// Makes, prepares and runs one op on plain vectors.
+#ifndef KERAS_BNN_TESTS_SUPPORT_OP_HARNESS_H_
+#define KERAS_BNN_TESTS_SUPPORT_OP_HARNESS_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel_set.h"
+#include "ops/op.h"
+#include "support/flexbuffer_map.h"
+
+namespace keras_bnn {
+
+using OptionMap = std::map<std::string, std::int64_t>;
+
+// `base` with the entries of `changes` put over it.
+inline OptionMap With(OptionMap base, const OptionMap& changes) {
+  for (const auto& [key, value] : changes) base[key] = value;
+  return base;
+}
+
+inline OptionMap Without(OptionMap base, const char* key) {
+  base.erase(key);
+  return base;
+}
+
+inline std::unique_ptr<Op> MakeOpWith(const char* name, const OptionMap& options) {
+  const Bytes bytes = FlexbufferMap(options);
+  return MakeOp(name, bytes.data(), bytes.size());
+}
+
+inline TensorInfo Variable(ElementType type, std::vector<int> dims, std::int32_t zero_point = 0) {
+  TensorInfo info;
+  info.type = type;
+  info.dims = std::move(dims);
+  info.zero_point = zero_point;
+  return info;
+}
+
+// `values` must outlive the info.
+template <typename T>
+TensorInfo Constant(ElementType type, std::vector<int> dims, const std::vector<T>& values) {
+  TensorInfo info = Variable(type, std::move(dims));
+  info.constant = values.data();
+  info.constant_bytes = values.size() * sizeof(T);
+  return info;
+}
+
+class OpHarness {
+ public:
+  std::vector<int> Prepare(Op* op, const std::vector<TensorInfo>& inputs, ElementType output) {
+    return op->Prepare(inputs, output, resources_);
+  }
+
+  // For an op whose only variable input is the first.
+  template <typename Y, typename X>
+  std::vector<Y> Run(Op* op, const std::vector<X>& x, std::size_t outputs) {
+    std::vector<Y> y(outputs);
+    op->Run({x.data(), nullptr, nullptr, nullptr}, y.data(), resources_);
+    return y;
+  }
+
+ private:
+  ThreadPool pool_;
+  Resources resources_ = {ChooseKernelSet("scalar"), pool_, 1};
+};
+
+}  // namespace keras_bnn
+
+#endif  // KERAS_BNN_TESTS_SUPPORT_OP_HARNESS_H_

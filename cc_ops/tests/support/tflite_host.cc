@@ -1,0 +1,309 @@
+#include "support/tflite_host.h"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace keras_bnn {
+namespace {
+
+constexpr auto kArenaAllocated = static_cast<TfLiteAllocationType>(2);
+
+bool Contains(const std::vector<int>& values, int value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+std::vector<int> AsIntArray(const std::vector<int>& values) {
+  std::vector<int> array = {static_cast<int>(values.size())};
+  array.insert(array.end(), values.begin(), values.end());
+  return array;
+}
+
+TfLiteIntArray* IntArray(std::vector<int>* array) { return reinterpret_cast<TfLiteIntArray*>(array->data()); }
+
+std::size_t Index(int tensor) { return static_cast<std::size_t>(tensor); }
+
+}  // namespace
+
+struct TfLiteHost::Node {
+  TfLiteNode node = {};
+  TfLiteRegistration registration = {};
+  std::vector<int> inputs, outputs;  // laid out as TfLiteIntArrays
+  std::vector<std::uint8_t> options;
+  std::string name;
+
+  // Points the C structs at this object's data, wherever it lives now.
+  void Link() {
+    node.inputs = IntArray(&inputs);
+    node.outputs = IntArray(&outputs);
+    if (registration.init != nullptr) return;  // a delegate's kernel
+    node.custom_initial_data = options.data();
+    node.custom_initial_data_size = static_cast<int>(options.size());
+    registration.custom_name = name.empty() ? nullptr : name.c_str();
+  }
+};
+
+TfLiteHost::TfLiteHost() {
+  context_.impl_ = this;
+  context_.GetExecutionPlan = GetExecutionPlan;
+  context_.ResizeTensor = ResizeTensor;
+  context_.ReportError = ReportError;
+  context_.GetNodeAndRegistration = GetNodeAndRegistration;
+  context_.ReplaceNodeSubsetsWithDelegateKernels = Replace;
+  context_.recommended_num_threads = -1;  // as when a user sets none
+}
+
+TfLiteHost::~TfLiteHost() {
+  for (Node& node : nodes_) {
+    if (node.registration.free != nullptr) node.registration.free(&context_, node.node.user_data);
+  }
+}
+
+int TfLiteHost::AddTensor(const char* name, TfLiteType type, const std::vector<int>& dims) {
+  TfLiteTensor tensor = {};
+  tensor.type = type;
+  tensor.allocation_type = kArenaAllocated;
+  tensors_.push_back(tensor);
+  dims_.push_back(AsIntArray(dims));
+  data_.emplace_back();
+  names_.emplace_back(name);
+  MoveTables();
+  return static_cast<int>(tensors_.size()) - 1;
+}
+
+int TfLiteHost::AddConstantBytes(const char* name, TfLiteType type, const std::vector<int>& dims, const void* data,
+                                 std::size_t bytes) {
+  const int tensor = AddTensor(name, type, dims);
+  data_[Index(tensor)] = std::make_unique<GuardedArray<unsigned char>>(bytes, Edge::kAfter);
+  if (bytes > 0) std::memcpy(data_[Index(tensor)]->data(), data, bytes);
+  tensors_[Index(tensor)].data = data_[Index(tensor)]->data();
+  tensors_[Index(tensor)].bytes = bytes;
+  tensors_[Index(tensor)].allocation_type = kTfLiteMmapRo;
+  return tensor;
+}
+
+void TfLiteHost::AddNode(const char* custom_name, const std::vector<int>& inputs, const std::vector<int>& outputs,
+                         const std::vector<std::uint8_t>& options) {
+  Node node;
+  node.name = custom_name;
+  node.inputs = AsIntArray(inputs);
+  node.outputs = AsIntArray(outputs);
+  node.options = options;
+  plan_.push_back(static_cast<int>(nodes_.size()));
+  nodes_.push_back(std::move(node));
+  MoveTables();
+}
+
+void TfLiteHost::AddCopyNode(int from, int to) {
+  AddNode("", {from}, {to}, {});
+  nodes_.back().registration.invoke = [](TfLiteContext* context, TfLiteNode* node) {
+    const TfLiteTensor& source = context->tensors[node->inputs->data[0]];
+    const TfLiteTensor& target = context->tensors[node->outputs->data[0]];
+    if (source.bytes != target.bytes) return kTfLiteError;
+    std::memcpy(target.data, source.data, source.bytes);
+    return kTfLiteOk;
+  };
+}
+
+void TfLiteHost::SetInputsAndOutputs(const std::vector<int>& inputs, const std::vector<int>& outputs) {
+  inputs_ = inputs;
+  outputs_ = outputs;
+}
+
+void TfLiteHost::SetThreads(int threads) { context_.recommended_num_threads = threads; }
+
+// Copies the tables to new places and the old ones are freed: addresses that a delegate kept become invalid.
+void TfLiteHost::MoveTables() {
+  tensors_ = std::vector<TfLiteTensor>(tensors_);
+  nodes_ = std::vector<Node>(nodes_);
+  for (Node& node : nodes_) node.Link();
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    tensors_[i].dims = IntArray(&dims_[i]);
+    tensors_[i].name = names_[i].c_str();
+  }
+  context_.tensors = tensors_.data();
+  context_.tensors_size = tensors_.size();
+}
+
+TfLiteStatus TfLiteHost::Apply(TfLiteDelegate* delegate) {
+  applying_ = true;
+  const TfLiteStatus status = delegate->Prepare(&context_, delegate);
+  applying_ = false;
+  return status;
+}
+
+TfLiteStatus TfLiteHost::GetExecutionPlan(TfLiteContext* context, TfLiteIntArray** plan) {
+  TfLiteHost* host = From(context);
+  host->handed_plan_ = AsIntArray(host->plan_);
+  *plan = IntArray(&host->handed_plan_);
+  return kTfLiteOk;
+}
+
+TfLiteStatus TfLiteHost::GetNodeAndRegistration(TfLiteContext* context, int index, TfLiteNode** node,
+                                                TfLiteRegistration** registration) {
+  TfLiteHost* host = From(context);
+  if (!host->applying_ || index < 0 || Index(index) >= host->nodes_.size()) return kTfLiteError;
+  *node = &host->nodes_[Index(index)].node;
+  *registration = &host->nodes_[Index(index)].registration;
+  return kTfLiteOk;
+}
+
+void TfLiteHost::ReportError(TfLiteContext* context, const char* format, ...) {
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(text, sizeof(text), format, arguments);
+  va_end(arguments);
+  From(context)->reports_ += text;
+}
+
+TfLiteStatus TfLiteHost::ResizeTensor(TfLiteContext* context, TfLiteTensor* tensor, TfLiteIntArray* size) {
+  TfLiteHost* host = From(context);
+  const auto index = static_cast<int>(tensor - host->tensors_.data());
+  host->resized_.push_back(index);
+  if (!host->resizes_fail_) host->SetDims(index, {size->data, size->data + size->size});
+  std::free(size);
+  return host->resizes_fail_ ? kTfLiteError : kTfLiteOk;
+}
+
+void TfLiteHost::SetDims(int tensor, const std::vector<int>& dims) {
+  dims_[Index(tensor)] = AsIntArray(dims);
+  tensors_[Index(tensor)].dims = IntArray(&dims_[Index(tensor)]);
+  tensors_[Index(tensor)].data = nullptr;  // until tensors are allocated again
+  data_[Index(tensor)].reset();
+}
+
+// Replaces each run of neighbours in the plan that are all in `nodes` by a kernel of the delegate.
+TfLiteStatus TfLiteHost::Replace(TfLiteContext* context, TfLiteRegistration registration, const TfLiteIntArray* nodes,
+                                 TfLiteDelegate* delegate) {
+  TfLiteHost* host = From(context);
+  const std::vector<int> claimed(nodes->data, nodes->data + nodes->size);
+  const std::vector<int> old_plan = host->plan_;
+  host->plan_.clear();
+  host->handed_plan_.assign(host->handed_plan_.size(), -1);
+  std::vector<int> run;
+  for (const int node : old_plan) {
+    if (Contains(claimed, node)) {
+      run.push_back(node);
+      continue;
+    }
+    host->ReplaceRun(run, registration, delegate);
+    run.clear();
+    host->plan_.push_back(node);
+  }
+  host->ReplaceRun(run, registration, delegate);
+  return kTfLiteOk;
+}
+
+bool TfLiteHost::IsReadOutside(int tensor, const std::vector<int>& nodes) const {
+  if (Contains(outputs_, tensor)) return true;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const std::vector<int>& inputs = nodes_[i].inputs;
+    const bool reads = std::find(inputs.begin() + 1, inputs.end(), tensor) != inputs.end();
+    if (reads && nodes_[i].registration.init == nullptr && !Contains(nodes, static_cast<int>(i))) return true;
+  }
+  return false;
+}
+
+void TfLiteHost::ReplaceRun(const std::vector<int>& nodes, const TfLiteRegistration& registration,
+                            TfLiteDelegate* delegate) {
+  if (nodes.empty()) return;
+  std::vector<int> written, read, kept;
+  for (const int node : nodes) {
+    const Node& original = nodes_[Index(node)];
+    for (std::size_t i = 1; i < original.inputs.size(); ++i) {
+      const int input = original.inputs[i];
+      if (!Contains(written, input) && !Contains(read, input)) read.push_back(input);
+    }
+    written.insert(written.end(), original.outputs.begin() + 1, original.outputs.end());
+  }
+  for (const int tensor : written) {
+    if (IsReadOutside(tensor, nodes)) kept.push_back(tensor);
+  }
+  std::sort(read.begin(), read.end());  // as the runtimes do
+  Node kernel;
+  kernel.registration = registration;
+  kernel.inputs = AsIntArray(read);
+  kernel.outputs = AsIntArray(kept);
+  kernel.node.delegate = delegate;
+  plan_.push_back(static_cast<int>(nodes_.size()));
+  nodes_.push_back(std::move(kernel));
+  MoveTables();
+
+  std::vector<int> replaced = AsIntArray(nodes);
+  std::vector<int> inputs = AsIntArray(read);
+  std::vector<int> outputs = AsIntArray(kept);
+  const TfLiteDelegateParams params = {delegate, IntArray(&replaced), IntArray(&inputs), IntArray(&outputs)};
+  void* const user_data = registration.init(&context_, reinterpret_cast<const char*>(&params), sizeof(params));
+  nodes_.back().node.user_data = user_data;
+}
+
+TfLiteStatus TfLiteHost::ResizeInput(int tensor, const std::vector<int>& dims) {
+  if (!Contains(inputs_, tensor)) return kTfLiteError;
+  SetDims(tensor, dims);
+  return kTfLiteOk;
+}
+
+TfLiteStatus TfLiteHost::AllocateTensors() {
+  MoveTables();
+  for (const int index : plan_) {
+    Node& node = nodes_[Index(index)];
+    if (node.registration.prepare == nullptr) continue;
+    if (node.registration.prepare(&context_, &node.node) != kTfLiteOk) return kTfLiteError;
+  }
+  MoveTables();
+  std::vector<int> visible = inputs_;
+  for (const int index : plan_) {
+    const Node& node = nodes_[Index(index)];
+    visible.insert(visible.end(), node.inputs.begin() + 1, node.inputs.end());
+    visible.insert(visible.end(), node.outputs.begin() + 1, node.outputs.end());
+  }
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    TfLiteTensor& tensor = tensors_[i];
+    if (tensor.allocation_type == kTfLiteMmapRo || !Contains(visible, static_cast<int>(i))) continue;
+    tensor.bytes = tensor.type == kTfLiteFloat32 || tensor.type == kTfLiteInt32 ? 4 : 1;
+    for (int axis = 0; axis < tensor.dims->size; ++axis)
+      tensor.bytes *= static_cast<std::size_t>(tensor.dims->data[axis]);
+    data_[i] = std::make_unique<GuardedArray<unsigned char>>(tensor.bytes, Edge::kAfter);
+    std::fill(data_[i]->begin(), data_[i]->end(), static_cast<unsigned char>(0xa5));
+    tensor.data = data_[i]->data();
+  }
+  return kTfLiteOk;
+}
+
+TfLiteStatus TfLiteHost::Invoke() {
+  for (const int index : plan_) {
+    Node& node = nodes_[Index(index)];
+    if (node.registration.invoke == nullptr) return kTfLiteError;  // an op that nobody can run
+    if (node.registration.invoke(&context_, &node.node) != kTfLiteOk) return kTfLiteError;
+  }
+  return kTfLiteOk;
+}
+
+void TfLiteHost::WriteBytes(int tensor, const void* data, std::size_t bytes) {
+  if (bytes != TensorBytes(tensor)) std::abort();
+  if (bytes > 0) std::memcpy(tensors_[Index(tensor)].data, data, bytes);
+}
+
+void TfLiteHost::ReadBytes(int tensor, void* data, std::size_t bytes) const {
+  if (bytes > 0) std::memcpy(data, tensors_[Index(tensor)].data, bytes);
+}
+
+std::size_t TfLiteHost::TensorBytes(int tensor) const { return tensors_[Index(tensor)].bytes; }
+
+std::vector<int> TfLiteHost::Dims(int tensor) const {
+  const std::vector<int>& array = dims_[Index(tensor)];
+  return {array.begin() + 1, array.end()};
+}
+
+bool TfLiteHost::HasData(int tensor) const { return tensors_[Index(tensor)].data != nullptr; }
+
+int TfLiteHost::PartitionCount() const {
+  int count = 0;
+  for (const int index : plan_) count += nodes_[Index(index)].registration.init != nullptr ? 1 : 0;
+  return count;
+}
+
+}  // namespace keras_bnn

@@ -1,0 +1,103 @@
+// A small runtime that plays TensorFlow Lite's part of the ABI: tensors, nodes, an execution plan and a delegate's
+// kernels.
+//
+// It is as unkind as the real ones: original nodes can be read only while a delegate is applied, tables of nodes and
+// tensors move, tensors inside a partition have no data, and the others end at an unmapped page.
+#ifndef KERAS_BNN_TESTS_SUPPORT_TFLITE_HOST_H_
+#define KERAS_BNN_TESTS_SUPPORT_TFLITE_HOST_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/guarded_array.h"
+#include "tflite/abi.h"
+
+namespace keras_bnn {
+
+class TfLiteHost {
+ public:
+  TfLiteHost();
+  ~TfLiteHost();
+  TfLiteHost(const TfLiteHost&) = delete;
+  TfLiteHost& operator=(const TfLiteHost&) = delete;
+
+  // Building a model. Each returns the index of its tensor; the data of a constant is copied.
+  int AddTensor(const char* name, TfLiteType type, const std::vector<int>& dims);
+  template <typename T>
+  int AddConstant(const char* name, TfLiteType type, const std::vector<int>& dims, const std::vector<T>& values) {
+    return AddConstantBytes(name, type, dims, values.data(), values.size() * sizeof(T));
+  }
+  void AddNode(const char* custom_name, const std::vector<int>& inputs, const std::vector<int>& outputs,
+               const std::vector<std::uint8_t>& options);
+  // An op that the runtime has itself: copies a tensor.
+  void AddCopyNode(int from, int to);
+  void SetInputsAndOutputs(const std::vector<int>& inputs, const std::vector<int>& outputs);
+
+  // Running it.
+  TfLiteStatus Apply(TfLiteDelegate* delegate);
+  TfLiteStatus ResizeInput(int tensor, const std::vector<int>& dims);
+  TfLiteStatus AllocateTensors();
+  TfLiteStatus Invoke();
+  void SetThreads(int threads);
+
+  template <typename T>
+  void Write(int tensor, const std::vector<T>& values) {
+    WriteBytes(tensor, values.data(), values.size() * sizeof(T));
+  }
+  template <typename T>
+  std::vector<T> Read(int tensor) const {
+    std::vector<T> values(TensorBytes(tensor) / sizeof(T));
+    ReadBytes(tensor, values.data(), values.size() * sizeof(T));
+    return values;
+  }
+
+  // What happened.
+  std::vector<int> Dims(int tensor) const;
+  bool HasData(int tensor) const;
+  int PartitionCount() const;
+  const std::string& reports() const { return reports_; }       // all errors, one after the other
+  const std::vector<int>& resized() const { return resized_; }  // tensors that ResizeTensor was called for
+  void FailResizes() { resizes_fail_ = true; }
+
+ private:
+  struct Node;
+
+  static TfLiteHost* From(TfLiteContext* context) { return static_cast<TfLiteHost*>(context->impl_); }
+  static TfLiteStatus GetExecutionPlan(TfLiteContext* context, TfLiteIntArray** plan);
+  static TfLiteStatus ResizeTensor(TfLiteContext* context, TfLiteTensor* tensor, TfLiteIntArray* size);
+  static void ReportError(TfLiteContext* context, const char* format, ...);
+  static TfLiteStatus GetNodeAndRegistration(TfLiteContext* context, int index, TfLiteNode** node,
+                                             TfLiteRegistration** registration);
+  static TfLiteStatus Replace(TfLiteContext* context, TfLiteRegistration registration, const TfLiteIntArray* nodes,
+                              TfLiteDelegate* delegate);
+
+  int AddConstantBytes(const char* name, TfLiteType type, const std::vector<int>& dims, const void* data,
+                       std::size_t bytes);
+  void WriteBytes(int tensor, const void* data, std::size_t bytes);
+  void ReadBytes(int tensor, void* data, std::size_t bytes) const;
+  std::size_t TensorBytes(int tensor) const;
+  void SetDims(int tensor, const std::vector<int>& dims);
+  void ReplaceRun(const std::vector<int>& nodes, const TfLiteRegistration& registration, TfLiteDelegate* delegate);
+  bool IsReadOutside(int tensor, const std::vector<int>& nodes) const;
+  void MoveTables();
+
+  TfLiteContext context_ = {};
+  std::vector<TfLiteTensor> tensors_;
+  std::vector<std::vector<int>> dims_;  // laid out as TfLiteIntArrays
+  std::vector<std::unique_ptr<GuardedArray<unsigned char>>> data_;
+  std::vector<std::string> names_;
+  std::vector<Node> nodes_;
+  std::vector<int> plan_;
+  std::vector<int> handed_plan_;  // laid out as a TfLiteIntArray
+  std::vector<int> inputs_, outputs_;
+  bool applying_ = false;
+  bool resizes_fail_ = false;
+  std::string reports_;
+  std::vector<int> resized_;
+};
+
+}  // namespace keras_bnn
+
+#endif  // KERAS_BNN_TESTS_SUPPORT_TFLITE_HOST_H_
