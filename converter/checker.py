@@ -6,11 +6,28 @@ import math
 
 from .bits import words_for
 from .custom_ops import EXPLICIT, OPTIONS, SAME
-from .graph import Graph, Op, Tensor
+from .graph import Graph, Op, Tensor, element_bytes
+from .schema import TYPE_NAMES
+
+_STOCK_OPS = {  # what passes read of stock ops: the options, and the number of inputs that are always there
+    "ADD": ("AddOptionsT", 2),
+    "BATCH_MATMUL": ("BatchMatMulOptionsT", 2),
+    "BATCH_TO_SPACE_ND": (None, 3),
+    "CONV_2D": ("Conv2DOptionsT", 2),
+    "FULLY_CONNECTED": ("FullyConnectedOptionsT", 2),
+    "MAX_POOL_2D": ("Pool2DOptionsT", 1),
+    "MUL": ("MulOptionsT", 2),
+    "PADV2": (None, 3),
+    "SELECT": (None, 3),
+    "SELECT_V2": (None, 3),
+    "SPACE_TO_BATCH_ND": (None, 3),
+    "SUB": (None, 2),
+}
+_IMAGE_OPS = ("CONV_2D", "MAX_POOL_2D", "BnnConv2D", "BnnMaxPool2D")
 
 
 class BrokenGraphError(AssertionError):
-    """A pass left a graph that no file may hold."""
+    """A graph that no file may hold."""
 
 
 def check_graph(graph: Graph) -> None:
@@ -19,6 +36,8 @@ def check_graph(graph: Graph) -> None:
     Raises:
         BrokenGraphError: with the first thing found wrong.
     """
+    for tensor in graph.tensors:
+        _check_tensor(tensor)
     known = set(graph.tensors)
     _require(len(known) == len(graph.tensors), "a tensor is listed twice")
     ready = {tensor for tensor in graph.tensors if tensor.producer is None}
@@ -35,14 +54,34 @@ def check_graph(graph: Graph) -> None:
         for tensor in op.outputs:
             _require(tensor in known and tensor.producer is op, f"{op} does not own its output {tensor}")
         ready.update(op.outputs)
+        _check_stock_op(op)
         if op.kind in OPTIONS:
             _check_packed_op(op)
     for tensor in (*graph.inputs, *graph.outputs, *graph.pinned):
         _require(tensor in known, f"the graph's input or output {tensor} is not in the graph")
 
 
+def _check_tensor(tensor: Tensor) -> None:
+    _require(tensor.record.type in TYPE_NAMES, f"tensor {tensor.name!r} has the type {tensor.record.type}")
+    size = element_bytes(tensor)
+    if tensor.buffer is not None and size is not None and tensor.record.sparsity is None:
+        _require(tensor.buffer.nbytes == size * math.prod(tensor.dims), f"{tensor} holds {tensor.buffer.nbytes} bytes")
+
+
+def _check_stock_op(op: Op) -> None:
+    options, inputs = _STOCK_OPS.get(op.kind, (None, 0))
+    _require(options in (None, type(op.options).__name__), f"{op} has no {options}")
+    _require(len(op.inputs) >= inputs and None not in op.inputs[:inputs], f"{op} has too few inputs")
+    rank = 4 if op.kind in _IMAGE_OPS else 1 if op.kind == "FULLY_CONNECTED" else 0
+    _require(all(len(tensor.dims) >= rank for tensor in op.inputs[:1] if tensor is not None), f"{op} lacks dimensions")
+    if op.kind in ("CONV_2D", "MAX_POOL_2D"):
+        _require(min(op.options.strideH, op.options.strideW) > 0, f"{op} has a stride below 1")
+
+
 def _check_packed_op(op: Op) -> None:
     x, y = op.input(0), op.output
+    expected = {"BnnConv2D": 3, "BnnFullyConnected": 3}.get(op.kind, 1)
+    _require(None not in op.inputs and len(op.inputs) >= expected and x is not None and bool(x.dims), f"{op} reads {x}")
     assert x is not None
     if op.kind == "BnnQuantize":
         _check_dims(op, y, (*x.dims[:-1], words_for(x.dims[-1])), "int32")
@@ -61,6 +100,8 @@ def _check_packed_op(op: Op) -> None:
 def _check_kernel_op(op: Op, x: Tensor, y: Tensor) -> None:
     options, weights = op.options, op.input(1)
     assert weights is not None
+    rank = 4 if op.kind == "BnnConv2D" else 2
+    _require(weights.is_constant and len(weights.dims) == rank and 0 not in weights.dims, f"{op} has weights {weights}")
     channels, outputs = options["channels_in"], weights.dims[0]
     per_pixel = words_for(channels) if x.type_name == "int32" else channels
     if op.kind == "BnnConv2D":

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from .checker import check_graph
+from .checker import BrokenGraphError, check_graph
 from .custom_ops import PACKED_KERNEL_OPS
 from .flatbuffer import read_model, write_model
 from .graph import Model, Op
@@ -68,7 +68,10 @@ def convert(
     was_packed = any(op.is_packed for op in model.ops)
     for graph in model.graphs:
         run_pipeline(graph)
-        check_graph(graph)
+        try:
+            check_graph(graph)
+        except BrokenGraphError as error:
+            raise ValueError(f"The file's shapes contradict each other, or keras-bnn misreads it: {error}.") from error
     packed_ops = [op for op in model.ops if op.kind in PACKED_KERNEL_OPS]
     if not packed_ops:
         raise ValueError(_nothing_binary(model))

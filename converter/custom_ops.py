@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from flatbuffers import flexbuffers
 
 FORMAT_VERSION = 1
@@ -22,6 +21,10 @@ PACKED_KERNEL_OPS = ("BnnConv2D", "BnnFullyConnected")
 
 _REQUIRED = None
 _ACTIVATIONS = {"activation": NO_ACTIVATION, "pre_activation": NO_ACTIVATION}
+_AT_LEAST_1 = (
+    *("channels", "channels_in", "groups", "window_h", "window_w"),
+    *("stride_h", "stride_w", "dilation_h", "dilation_w"),
+)
 _STRIDES = {"stride_h": 1, "stride_w": 1}
 _PADS = {"pad_top": 0, "pad_bottom": 0, "pad_left": 0, "pad_right": 0}
 
@@ -78,12 +81,15 @@ def decode_options(kind: str, data: Any) -> dict[str, int]:
 
     Args:
         kind: The custom op's name.
-        data: The bytes of its flexbuffer map.
+        data: The bytes of its flexbuffer map, or None.
 
     Raises:
-        ValueError: for another format version or an option that this version does not have.
+        ValueError: for bytes that are no map, another format version, or an option that this version does not have.
     """
-    options = flexbuffers.Loads(bytes(np.asarray(data, np.uint8)))
+    try:
+        options = flexbuffers.Loads(bytes(data))
+    except Exception as error:  # on damaged bytes flexbuffers raises whatever Python's struct and indexing do
+        raise ValueError(f"The options of {kind} are damaged: convert the float model again.") from error
     if not isinstance(options, dict) or options.get("version") != FORMAT_VERSION:
         raise ValueError(
             f"{kind} is not written in version {FORMAT_VERSION} of the packed format: update keras-bnn, or convert the "
@@ -94,4 +100,9 @@ def decode_options(kind: str, data: Any) -> dict[str, int]:
     if kind not in OPTIONS or unknown:
         what = f"the option {unknown[0]!r} of {kind}" if kind in OPTIONS else f"the op {kind}"
         raise ValueError(f"{what} is not known to this keras-bnn: update keras-bnn, or convert the float model again.")
-    return dict(fill_options(kind, options))
+    filled = dict(fill_options(kind, options))
+    for key, value in filled.items():
+        least = 1 if key in _AT_LEAST_1 else -1 if key == "pad_value" else 0
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"The option {key!r} of {kind} is {value!r}: convert the float model again.")
+    return filled

@@ -7,6 +7,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from .checker import check_graph
 from .custom_ops import OP_VERSION, OPTIONS, decode_options, encode_options
 from .graph import CUSTOM_PREFIX, Array, Graph, Model, Op, Signature, Tensor
 from .schema import OP_CODES, OP_NAMES, schema
@@ -41,8 +42,10 @@ def read_model(data: bytes) -> Model:
         graphs = [_read_graph(subgraph, record.operatorCodes, buffers, data) for subgraph in record.subgraphs]
         signatures = [_read_signature(signature, graphs) for signature in record.signatureDefs or []]
         metadata = [(_text(entry.name), buffers[entry.buffer]) for entry in record.metadata or []]
-    except (IndexError, TypeError, KeyError) as error:
-        raise CorruptFileError(_CORRUPT) from error
+        for graph in graphs:
+            check_graph(graph)
+    except (AssertionError, IndexError, TypeError, KeyError) as error:
+        raise CorruptFileError(f"{_CORRUPT} ({error})") from error
     return Model(graphs, signatures, metadata, record)
 
 
@@ -73,7 +76,7 @@ def write_model(model: Model) -> bytes:
 # ---------------------------------------------------------------------------------------------------------- reading
 
 _VERIFIER_MESSAGE = "not a valid Flatbuffer"
-_CORRUPT = "This is not a whole .tflite file: its content is damaged or cut off; export or download it again."
+_CORRUPT = "This .tflite file is damaged or cut off: export or download it again."
 
 
 def _verify(data: bytes) -> None:
@@ -94,8 +97,14 @@ def _verify(data: bytes) -> None:
 
 def _buffer_bytes(buffer: Any, data: bytes) -> Array | None:
     if buffer.offset > 1:  # kept behind the flatbuffer, as large models do
-        return np.frombuffer(data, np.uint8, count=buffer.size, offset=buffer.offset)
+        return _outside(data, buffer.offset, buffer.size)
     return None if buffer.data is None or len(buffer.data) == 0 else np.asarray(buffer.data, np.uint8)
+
+
+def _outside(data: bytes, offset: int, size: int) -> Array:
+    if offset + size > len(data):
+        raise IndexError(f"{size} bytes at {offset} lie behind the end of the file")
+    return np.frombuffer(data, np.uint8, count=size, offset=offset)
 
 
 def _read_graph(record: Any, codes: list[Any], buffers: list[Array | None], data: bytes) -> Graph:
@@ -120,8 +129,7 @@ def _read_op(record: Any, code: Any, data: bytes) -> Op:
     kind = _text(code.customCode)
     options = record.customOptions
     if record.largeCustomOptionsOffset > 1:
-        offset, size = record.largeCustomOptionsOffset, record.largeCustomOptionsSize
-        options = np.frombuffer(data, np.uint8, count=size, offset=offset)
+        options = _outside(data, record.largeCustomOptionsOffset, record.largeCustomOptionsSize)
     if kind.startswith(CUSTOM_PREFIX):
         options = decode_options(kind, options)
     return Op(kind, options, code.version, record)
@@ -138,7 +146,11 @@ def _read_signature(record: Any, graphs: list[Graph]) -> Signature:
 
 
 def _integers(vector: Any) -> list[int]:
-    return [] if vector is None else [int(value) for value in vector]
+    """Indices as Python numbers; what lies below the mark of an absent tensor would count from the end."""
+    integers = [] if vector is None else [int(value) for value in vector]
+    if min(integers, default=0) < _NO_TENSOR:
+        raise IndexError(f"index {min(integers)}")
+    return integers
 
 
 def _text(value: Any) -> str:

@@ -358,5 +358,11 @@ class Model:
         return (op for graph in self.graphs for op in graph.ops)
 
 
+def element_bytes(tensor: Tensor) -> int | None:
+    """Returns the bytes of one element, or None for types that numpy does not have."""
+    dtype = _NUMPY_TYPES.get(tensor.record.type)
+    return None if dtype is None else np.dtype(dtype).itemsize
+
+
 def _present(tensors: Sequence[Tensor | None]) -> Iterator[Tensor]:
     return (tensor for tensor in tensors if tensor is not None)

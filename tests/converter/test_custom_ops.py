@@ -1,0 +1,76 @@
+"""Options of the custom ops, against docs/format.md itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from flatbuffers import flexbuffers
+from keras_bnn.converter.custom_ops import OPTIONS, decode_options, encode_options
+
+FORMAT = Path(__file__).resolve().parents[2] / "docs" / "format.md"
+
+
+def test_keys_are_those_of_the_format() -> None:
+    rows = re.findall(r"^\| (Bnn\w+) \|.*\| ([^|]+) \|$", FORMAT.read_text(), re.MULTILINE)
+    assert {kind: set(keys.split(", ")) - {"version"} for kind, keys in rows} == {
+        kind: set(keys) for kind, keys in OPTIONS.items()
+    }
+
+
+def test_defaults_are_those_of_the_format() -> None:
+    section = FORMAT.read_text().partition("### Options")[2].partition("###")[0]
+    defaults: dict[str, int | None] = {}
+    for names, _, default in re.findall(r"^\| ([\w, ]+) \|(.*)\| *(-?\d*) *\|$", section, re.MULTILINE):
+        for name in names.split(", "):
+            defaults[name] = int(default) if default else None
+    for kind, keys in OPTIONS.items():
+        for key, default in keys.items():
+            assert defaults[key] == default, f"{kind} {key}"
+
+
+def test_all_keys_are_written_in_order() -> None:
+    encoded = encode_options("BnnConv2D", {"channels_in": 3, "padding": 1, "pad_value": -1})
+    written = flexbuffers.Loads(encoded)
+    assert list(written) == sorted([*OPTIONS["BnnConv2D"], "version"])
+    assert (written["version"], written["channels_in"], written["pad_value"], written["stride_h"]) == (1, 3, -1, 1)
+    decoded = decode_options("BnnConv2D", encoded)
+    assert decoded == {key: written[key] for key in OPTIONS["BnnConv2D"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("BnnConv2D", {"channels_in": 3}, "BnnConv2D needs the option 'padding'."),
+        (
+            "BnnDequantize",
+            {"channels": 3, "colour": 1},
+            "BnnDequantize has no option 'colour'; its options are channels.",
+        ),
+    ],
+)
+def test_encoding_refuses(kind: str, options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        encode_options(kind, options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("BnnQuantize", {"version": 2}, "version 1"),
+        ("BnnQuantize", {}, "version 1"),
+        ("BnnQuantize", {"version": 1, "colour": 1}, "the option 'colour' of BnnQuantize"),
+        ("BnnSort", {"version": 1}, "the op BnnSort"),
+    ],
+)
+def test_decoding_refuses_what_it_does_not_know(kind: str, options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        decode_options(kind, flexbuffers.Dumps(options))
+    assert "update keras-bnn" in str(error.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"no flexbuffer at all", None])
+def test_decoding_refuses_damaged_bytes(data: bytes | None) -> None:
+    with pytest.raises(ValueError, match="BnnQuantize"):
+        decode_options("BnnQuantize", data)

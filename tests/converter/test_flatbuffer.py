@@ -1,0 +1,144 @@
+"""Reading and writing keeps what it does not understand, and refuses what is no .tflite file."""
+
+from __future__ import annotations
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from keras_bnn.converter.flatbuffer import CorruptFileError, read_model, write_model
+from keras_bnn.converter.graph import Graph, Model, Signature
+from support.float_graphs import FloatGraph, random_input, run_file
+
+
+def example() -> Model:
+    """Two subgraphs, a signature, metadata, quantization, a foreign custom op's options, a free dimension."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (-1, 6, 5, 3))
+    y = graph.conv(graph.sign(x), graph.kernel((4, 3, 2, 3)), graph.bias(4))
+    quantization = schema.QuantizationParametersT()
+    quantization.scale, quantization.zeroPoint = [0.5], [3]
+    quantized = graph.add_tensor("quantized", y.dims, np.int8, quantization=quantization)
+    graph.add_op("QUANTIZE", [y], [quantized], schema.QuantizeOptionsT())
+    graph.outputs = [quantized, y]
+    second = Graph("second")
+    z = second.add_input("z", (2,))
+    foreign = second.add_tensor("foreign", (2,))
+    second.add_op("SomebodysOp", [z, None], [foreign], np.frombuffer(b"raw options", np.uint8))
+    second.outputs = [foreign]
+    signature = Signature("serving_default", graph, [("image", x)], [("scores", y), ("quantized", quantized)])
+    model = Model([graph, second], [signature], [("min_runtime_version", np.frombuffer(b"1.14.0", np.uint8))])
+    model.record.description = "an example"
+    return model
+
+
+def test_round_trip_keeps_everything() -> None:
+    written = write_model(example())
+    model = read_model(written)
+    assert write_model(model) == written
+    graph, second = model.graphs
+    assert (graph.name, second.name) == ("main", "second")
+    assert [tensor.name for tensor in graph.tensors] == [tensor.name for tensor in example().graphs[0].tensors]
+    assert graph.inputs[0].dims == (-1, 6, 5, 3)
+    quantization = graph.tensor("quantized").record.quantization
+    assert (list(quantization.scale), list(quantization.zeroPoint)) == ([0.5], [3])
+    (foreign,) = second.ops
+    assert (foreign.kind, bytes(foreign.options), foreign.inputs[1]) == ("SomebodysOp", b"raw options", None)
+    assert model.record.description == b"an example"
+    (signature,) = model.signatures
+    assert signature.key == "serving_default"
+    assert signature.inputs == [("image", graph.inputs[0])]
+    assert signature.outputs == [("scores", graph.outputs[1]), ("quantized", graph.outputs[0])]
+    ((name, data),) = model.metadata
+    assert name == "min_runtime_version"
+    assert data is not None
+    assert data.tobytes() == b"1.14.0"
+
+
+def test_the_runtime_reads_it() -> None:
+    model = example()
+    model.graphs.pop()
+    interpreter = Interpreter(model_content=write_model(model))
+    assert interpreter.get_signature_list() == {
+        "serving_default": {"inputs": ["image"], "outputs": ["quantized", "scores"]}
+    }
+    runner = interpreter.get_signature_runner()
+    assert runner.get_input_details()["image"]["shape_signature"].tolist() == [-1, 6, 5, 3]
+
+
+def test_writing_is_deterministic() -> None:
+    assert write_model(example()) == write_model(example())
+
+
+def test_equal_buffers_are_shared_and_aligned() -> None:
+    graph = FloatGraph()
+    x = graph.add_input("x", (1, 4))
+    values = np.arange(4, dtype=np.float32)
+    data = graph.finish(graph.shift(graph.scale(graph.scale(x, values), values), np.arange(1000, 1004).astype("f")))
+    model = schema.Model.GetRootAs(data, 0)
+    filled = [model.Buffers(index) for index in range(model.BuffersLength()) if not model.Buffers(index).DataIsNone()]
+    assert len(filled) == 2
+    for buffer in filled:
+        assert data.index(buffer.DataAsNumpy().tobytes()) % 16 == 0
+
+
+def test_buffers_behind_the_flatbuffer_are_read() -> None:
+    """Large models keep them there: Buffer.offset and Buffer.size count from the start of the file."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (2, 5))
+    y = graph.dense(graph.sign(x), graph.kernel((300, 5)), graph.bias(300))
+    inside = graph.finish(y)
+    record = schema.ModelT.InitFromObj(schema.Model.GetRootAs(inside, 0))
+    large = [buffer for buffer in record.buffers if buffer.data is not None and len(buffer.data) > 1000]
+    contents = [buffer.data.tobytes() for buffer in large]
+    for buffer in large:
+        buffer.data, buffer.offset, buffer.size = None, 2**31, 2**31  # a length of offsets that the size settles
+    length = len(_pack(record))
+    offset = length
+    for buffer, content in zip(large, contents, strict=True):
+        buffer.offset, buffer.size = offset, len(content)
+        offset += len(content)
+    outside = _pack(record) + b"".join(contents)
+    assert len(_pack(record)) == length
+    assert large
+    values = [random_input(x.dims)]
+    np.testing.assert_array_equal(run_file(outside, values)[0], run_file(inside, values)[0])
+    rewritten = write_model(read_model(outside))
+    np.testing.assert_array_equal(run_file(rewritten, values)[0], run_file(inside, values)[0])
+    assert rewritten == write_model(read_model(inside))
+
+
+def _pack(record: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(record.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_cut_off_files_are_refused() -> None:
+    data = write_model(example())
+    for length in [*range(64), *range(64, len(data), 97)]:
+        with pytest.raises(CorruptFileError):
+            read_model(data[:length])
+
+
+def test_damaged_files_are_refused_or_read() -> None:
+    """No byte makes reading raise anything but a ValueError, or hang."""
+    data = write_model(example())
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(400):
+        damaged = bytearray(data)
+        for position in rng.integers(8, len(data), rng.integers(1, 4)):
+            damaged[position] = rng.integers(256)
+        try:
+            read_model(bytes(damaged))
+        except ValueError:
+            refused += 1
+    assert 20 < refused < 400
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 a zip file", b"\x00" * 100])
+def test_other_files_are_refused(data: bytes) -> None:
+    with pytest.raises(CorruptFileError, match=r"not a \.tflite file"):
+        read_model(data)
