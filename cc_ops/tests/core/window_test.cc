@@ -6,8 +6,8 @@
 #include <limits>
 #include <string>
 
+#include "support/expect_refusal.h"
 #include "support/random.h"
-#include "support/refusal_matcher.h"
 
 namespace keras_bnn {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "support/refusal_matcher.h"
+#include "support/expect_refusal.h"
 
 namespace keras_bnn {
 namespace {

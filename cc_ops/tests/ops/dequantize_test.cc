@@ -2,10 +2,10 @@
 
 #include <vector>
 
+#include "support/expect_refusal.h"
 #include "support/op_harness.h"
 #include "support/plain.h"
 #include "support/random.h"
-#include "support/refusal_matcher.h"
 
 namespace keras_bnn {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <vector>
 
+#include "support/expect_refusal.h"
 #include "support/op_harness.h"
-#include "support/refusal_matcher.h"
 
 namespace keras_bnn {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "support/expect_refusal.h"
 #include "support/op_harness.h"
-#include "support/refusal_matcher.h"
 
 namespace keras_bnn {
 namespace {

@@ -5,10 +5,10 @@
 #include <limits>
 #include <string>
 
+#include "support/expect_refusal.h"
 #include "support/flexbuffer_map.h"
 #include "support/guarded_array.h"
 #include "support/random.h"
-#include "support/refusal_matcher.h"
 
 namespace keras_bnn {
 namespace {
