@@ -52,6 +52,17 @@ def test_every_accumulator_against_every_threshold(isa: str, channels: int) -> N
     np.testing.assert_array_equal(unpack(bits, len(thresholds)), np.where(accumulators[:, None] < thresholds, -1, 1))
 
 
+@pytest.mark.parametrize("channels", [992, 1024, 2049, 9000])
+def test_every_bit_differs(isa: str, channels: int) -> None:
+    """Counts in bytes overflow first where all the bits of many words differ."""
+    x = np.array([[1.0], [-1.0], [1.0]]) * np.ones(channels)
+    kernel = np.ones((35, channels))
+    kernel[::2] = -1
+    op = fully_connected(PACKED, x.shape, kernel, [np.ones(35, np.float32), np.zeros(35, np.float32)])
+    (y,) = Session(op.build(), isa).run([pack(x)])
+    np.testing.assert_array_equal(y, x[:, :1] * kernel[:, 0] * channels)
+
+
 @pytest.mark.parametrize("activation", [0, 1, 2, 3])
 @pytest.mark.parametrize("pre_activation", [0, 1, 2, 3])
 @pytest.mark.parametrize(

@@ -134,6 +134,10 @@ def test_large_layers_on_threads(isa: str, num_threads: int) -> None:
         for parameters in _parameters(rng, kind, 97, 9 * channels):
             op = conv2d(kind, (2, 23, 29, channels), kernel, parameters)
             assert_equals_reference(op.build(), [draw.inputs(rng, kind, (2, 23, 29, channels))], isa, num_threads)
+        kernel = draw.signs(rng, (99, 3, 3, 11))  # 3 groups of 33 outputs, so that words hold bits of two groups
+        for parameters in _parameters(rng, kind, 99, 99):
+            op = conv2d(kind, (1, 37, 41, 33), kernel, parameters, groups=3)
+            assert_equals_reference(op.build(), [draw.inputs(rng, kind, (1, 37, 41, 33))], isa, num_threads)
         for parameters in _parameters(rng, kind, 700, 600):
             op = fully_connected(kind, (5, 600), draw.signs(rng, (700, 600)), parameters)
             assert_equals_reference(op.build(), [draw.inputs(rng, kind, (5, 600))], isa, num_threads)

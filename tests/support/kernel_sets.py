@@ -9,7 +9,7 @@ from pathlib import Path
 _NEEDED_FLAGS: dict[str, dict[str, set[str]]] = {
     "x86_64": {
         "scalar": set(),
-        "avx2": {"avx2"},
+        "avx2": {"avx2", "fma"},
         "avx512_vpopcntdq": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq"},
     },
     "aarch64": {"scalar": set(), "neon": set()},

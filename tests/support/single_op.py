@@ -28,7 +28,7 @@ class SingleOp:
     constants: Sequence[np.ndarray] = ()
     output: type = np.float32
     scales: Sequence[float] | None = (0.05,)  # of an int8 or uint8 x; the zero points are all `zero_point`
-    zero_point: int = 0
+    zero_point: int = 3  # not 0, so that forgetting it shows
     version: int = 1
     is_input: int | None = None  # the place in `constants` that the file leaves to the user
 
