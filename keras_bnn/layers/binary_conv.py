@@ -74,7 +74,8 @@ class BinaryConv(BinaryLayer):
         """Returns the convolution of the quantized inputs with the quantized kernel."""
         inputs = self.quantized_inputs(inputs)
         if self._pads_by_sign:
-            inputs = ops.pad(inputs, [(0, 0), *self._same_padding(inputs.shape), (0, 0)], constant_values=self.pad_value)
+            pad_width = [(0, 0), *self._same_padding(inputs.shape), (0, 0)]
+            inputs = ops.pad(inputs, pad_width, constant_values=self.pad_value)
         return ops.conv(
             inputs,
             self.quantized_kernel(kernel),
@@ -93,8 +94,8 @@ class BinaryConv(BinaryLayer):
         if any(size is None and stride > 1 for size, _, stride, _ in axes):
             raise ValueError(
                 f"{type(self).__name__} '{self.name}' got an input of shape {tuple(input_shape)}: with "
-                f"pad_value={self.pad_value} and strides={self.strides} the image size must be known, so give the model's "
-                "Input a height and a width, or pass pad_value=0."
+                f"pad_value={self.pad_value} and strides={self.strides} the image size must be known, so give the "
+                "model's Input a height and a width, or pass pad_value=0."
             )
         return [same_padding(*axis) for axis in axes]
 

@@ -33,8 +33,8 @@ class BinaryLayer(keras.layers.Layer):
         self.kernel_quantizer = quantizers.get(kernel_quantizer)
         if self.kernel_quantizer is not None and self.kernel_constraint is None:
             warnings.warn(
-                f"{type(self).__name__} '{self.name}' has a quantized kernel but no kernel_constraint: latent weights may "
-                "grow beyond the range in which they get a gradient, and then stay there; pass "
+                f"{type(self).__name__} '{self.name}' has a quantized kernel but no kernel_constraint: latent weights "
+                "may grow beyond the range in which they get a gradient, and then stay there; pass "
                 "kernel_constraint='weight_clip'.",
                 stacklevel=3,
             )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from support.backend_gradient import gradient
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from keras import ops
+from support.backend_gradient import gradient
 from support.sign_arithmetic import conv2d, pad_same, sign
 
 from keras_bnn.layers import BinaryConv2D, BinaryDense, Quantize
@@ -26,8 +26,12 @@ def numpy(x: object) -> np.ndarray:
     return ops.convert_to_numpy(x)
 
 
+# JAX compiles each shape anew, a tenth of a second or more.
+EXAMPLES = 15 if keras.backend.backend() == "jax" else 50
+
+
 @given(st.data())
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 def test_conv2d_is_the_plain_convolution_of_signs(data: st.DataObject) -> None:
     def pair(most: int) -> tuple:
         return data.draw(st.tuples(st.integers(1, most), st.integers(1, most)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from support.backend_gradient import gradient
 from keras import ops
+from support.backend_gradient import gradient
 
 from keras_bnn import quantizers
 from keras_bnn.quantizers import SteSign, ste_sign

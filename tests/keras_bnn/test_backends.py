@@ -1,0 +1,24 @@
+"""The same tests on the other backends, each in a process of its own, since Keras chooses its backend once."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent
+FILES = [FOLDER / f"test_{name}.py" for name in ("quantizers", "constraints", "layers", "layer_contract", "models")]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_backend(backend: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed: pip install {backend}")
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *FILES]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=FOLDER.parents[1], check=False)
+    assert run.returncode == 0, f"on the backend {backend}:\n{run.stdout[-6000:]}{run.stderr[-2000:]}"
