@@ -56,14 +56,13 @@ __m256i SumBytes(__m256i bytes) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-// acc -= 2 * counts, and the counts start again from 0.
+// acc -= 2 * counts
 template <int P>
-void Flush(__m256i (&counts)[P][2], std::int32_t* acc) {
+void TakeOff(const __m256i (&counts)[P][2], std::int32_t* acc) {
   for (int p = 0; p < P; ++p) {
     for (int v = 0; v < 2; ++v) {
       std::int32_t* lane = acc + p * kBlockChannels + v * kLanes;
       Store(lane, _mm256_sub_epi32(Load(lane), _mm256_slli_epi32(SumBytes(counts[p][v]), 1)));
-      counts[p][v] = _mm256_setzero_si256();
     }
   }
 }
@@ -82,29 +81,23 @@ struct BitsTile {
       Store(acc + p * kBlockChannels, _mm256_set1_epi32(bits));
       Store(acc + p * kBlockChannels + kLanes, _mm256_set1_epi32(bits));
     }
-    __m256i counts[P][2];
-    for (int p = 0; p < P; ++p) counts[p][0] = counts[p][1] = _mm256_setzero_si256();
-    int room = kRunWords;
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
-      for (int w = 0; w < words;) {
-        const int end = words - w < room ? words : w + room;
-        room -= end - w;
-        for (; w < end; ++w, kernel += kBlockChannels) {
+    ForEachRun(taps, words, kRunWords, [&](int first_tap, int run_taps, int first_word, int run_words) {
+      __m256i counts[P][2];
+      for (int p = 0; p < P; ++p) counts[p][0] = counts[p][1] = _mm256_setzero_si256();
+      const Word* const* tap_rows = rows + first_tap * P;
+      for (int tap = 0; tap < run_taps; ++tap, tap_rows += P) {
+        for (int w = first_word; w < first_word + run_words; ++w, kernel += kBlockChannels) {
           const __m256i kernel0 = Load(kernel);
           const __m256i kernel1 = Load(kernel + kLanes);
           for (int p = 0; p < P; ++p) {
-            const __m256i word = _mm256_set1_epi32(static_cast<int>(rows[p][w]));
+            const __m256i word = _mm256_set1_epi32(static_cast<int>(tap_rows[p][w]));
             counts[p][0] = _mm256_add_epi8(counts[p][0], PopCountBytes(_mm256_xor_si256(word, kernel0)));
             counts[p][1] = _mm256_add_epi8(counts[p][1], PopCountBytes(_mm256_xor_si256(word, kernel1)));
           }
         }
-        if (room == 0) {
-          Flush(counts, acc);
-          room = kRunWords;
-        }
       }
-    }
-    Flush(counts, acc);
+      TakeOff(counts, acc);
+    });
   }
 };
 

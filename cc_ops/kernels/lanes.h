@@ -86,6 +86,22 @@ struct Transforms {
   }
 };
 
+// Splits the words of all taps, in their order, into runs of at most `most` words, so that narrow counters can be
+// emptied between runs: calls run(first_tap, taps, first_word, words) with several whole taps, or with a part of one
+// tap.
+template <typename Run>
+void ForEachRun(int taps, int words, int most, const Run& run) {
+  if (words <= most) {
+    const int whole_taps = most / words;
+    for (int tap = 0; tap < taps; tap += whole_taps)
+      run(tap, taps - tap < whole_taps ? taps - tap : whole_taps, 0, words);
+    return;
+  }
+  for (int tap = 0; tap < taps; ++tap) {
+    for (int word = 0; word < words; word += most) run(tap, 1, word, words - word < most ? words - word : most);
+  }
+}
+
 // Calls Tile<P>::Run(arguments...) for P = pixels.
 template <template <int> class Tile, int P, typename... Arguments>
 void DispatchTile(int pixels, Arguments... arguments) {

@@ -42,15 +42,14 @@ void KeepInRegister(Vector* x) {
   __asm__("" : "+w"(*x));
 }
 
-// acc -= 2 * counts, and the counts start again from 0.
+// acc -= 2 * counts
 template <int P>
-void Flush(uint8x16_t (&counts)[P][kVectors], std::int32_t* acc) {
+void TakeOff(const uint8x16_t (&counts)[P][kVectors], std::int32_t* acc) {
   for (int p = 0; p < P; ++p) {
     for (int v = 0; v < kVectors; ++v) {
       std::int32_t* lane = acc + p * kBlockChannels + v * kLanes;
       const int32x4_t sums = vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(counts[p][v])));
       vst1q_s32(lane, vsubq_s32(vld1q_s32(lane), vshlq_n_s32(sums, 1)));
-      counts[p][v] = vdupq_n_u8(0);
     }
   }
 }
@@ -65,21 +64,19 @@ struct BitsTile {
 
   static void RunHalf(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
                       std::int32_t* acc) {
-    uint8x16_t counts[P][kVectors];
     for (int p = 0; p < P; ++p) {
-      for (int v = 0; v < kVectors; ++v) {
-        vst1q_s32(acc + p * kBlockChannels + v * kLanes, vdupq_n_s32(bits));
-        counts[p][v] = vdupq_n_u8(0);
-      }
+      for (int v = 0; v < kVectors; ++v) vst1q_s32(acc + p * kBlockChannels + v * kLanes, vdupq_n_s32(bits));
     }
-    int room = kRunWords;
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
-      for (int w = 0; w < words;) {
-        const int end = words - w < room ? words : w + room;
-        room -= end - w;
+    ForEachRun(taps, words, kRunWords, [&](int first_tap, int run_taps, int first_word, int run_words) {
+      uint8x16_t counts[P][kVectors];
+      for (int p = 0; p < P; ++p) {
+        for (int v = 0; v < kVectors; ++v) counts[p][v] = vdupq_n_u8(0);
+      }
+      const Word* const* tap_rows = rows + first_tap * P;
+      for (int tap = 0; tap < run_taps; ++tap, tap_rows += P) {
         const Word* x[P];
-        for (int p = 0; p < P; ++p) x[p] = rows[p] + w;
-        for (; w < end; ++w, kernel += kBlockChannels) {
+        for (int p = 0; p < P; ++p) x[p] = tap_rows[p] + first_word;
+        for (int w = 0; w < run_words; ++w, kernel += kBlockChannels) {
           uint8x16_t k[kVectors];
           for (int v = 0; v < kVectors; ++v) {
             k[v] = vreinterpretq_u8_u32(vld1q_u32(kernel + v * kLanes));
@@ -90,13 +87,9 @@ struct BitsTile {
             for (int v = 0; v < kVectors; ++v) counts[p][v] = vaddq_u8(counts[p][v], vcntq_u8(veorq_u8(word, k[v])));
           }
         }
-        if (room == 0) {
-          Flush(counts, acc);
-          room = kRunWords;
-        }
       }
-    }
-    Flush(counts, acc);
+      TakeOff(counts, acc);
+    });
   }
 };
 
