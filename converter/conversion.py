@@ -47,7 +47,7 @@ def convert(
         The report: what was packed, what not and why, sizes, the verification, and both files.
 
     Raises:
-        FileNotFoundError: when there is no such source.
+        FileNotFoundError: when there is no such source, or no folder to write to.
         ImportError: when TensorFlow is needed and not installed.
         ValueError: when the source cannot be converted, holds no binary op, or the packed file computes something else.
             Nothing is written then.
@@ -60,8 +60,8 @@ def convert(
     [('BnnFullyConnected', 48)]
     """
     for target in (path, reference_path):
-        if target is not None and Path(target).suffix != ".tflite":
-            raise ValueError(f"{os.fspath(target)} must end in .tflite, as every file that a runtime loads.")
+        if target is not None:
+            _check_target(Path(target))
     reference = load_reference(source)
     model = read_model(reference)
     before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in KERNEL_CHANNEL_AXIS}
@@ -134,6 +134,13 @@ def _nothing_binary(model: Model) -> str:
         "The model holds no binary op: no convolution or dense layer has weights of one absolute value per output "
         "channel; build it with keras_bnn.layers, for example BinaryDense and BinaryConv2D."
     )
+
+
+def _check_target(path: Path) -> None:
+    if path.suffix != ".tflite":
+        raise ValueError(f"{path} is no place for a .tflite file: pass a path that ends in .tflite.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent}: create it, or pass another path.")
 
 
 def _write_whole(path: Path, content: bytes) -> None:

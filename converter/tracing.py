@@ -21,6 +21,7 @@ _DTYPE_POLICY_CLASSES = ("DTypePolicy", "FloatDTypePolicy")
 
 def trace_keras_model(model: Any) -> bytes:
     """Returns the float .tflite file of a Keras model on any backend; its batch dimension stays free."""
+    _require_tensorflow(in_this_process=False)
     import keras
 
     if not model.built:
@@ -35,7 +36,7 @@ def trace_keras_model(model: Any) -> bytes:
 
 def trace_keras_file(path: Path) -> bytes:
     """Returns the float .tflite file of a saved Keras model, whichever backend it was trained on."""
-    _require_tensorflow()
+    _require_tensorflow(in_this_process=False)
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -61,7 +62,6 @@ def trace_saved_model(folder: Path) -> bytes:
 
 
 def _trace_on_tensorflow(model: Any) -> bytes:
-    _require_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         with _quiet_output():
             model.export(folder, format="tf_saved_model", verbose=False)
@@ -69,15 +69,17 @@ def _trace_on_tensorflow(model: Any) -> bytes:
 
 
 def _trace_in_subprocess(path: Path) -> bytes:
-    _require_tensorflow(in_this_process=False)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "model.tflite")
-        environment = os.environ | {
-            "KERAS_BACKEND": "tensorflow",
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        }
-        command = [sys.executable, "-m", "keras_bnn.converter", str(path), str(output)]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        modules = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # "" is the current folder
+        result = subprocess.run(
+            [sys.executable, "-m", "keras_bnn.converter", str(path.absolute()), str(output)],
+            env=os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": modules},
+            cwd=folder,  # Python puts it in front of all others
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if result.returncode != 0:
             lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
             raise ValueError(f"Converting the model with KERAS_BACKEND=tensorflow failed: {lines[-1]}")
