@@ -36,6 +36,13 @@ void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high) {
   }
 }
 
+void CheckPerTensorScale(const TensorInfo& x) {
+  // The runtime leaves the scale 0 where a tensor has none, or one per channel.
+  if ((x.type == ElementType::kInt8 || x.type == ElementType::kUInt8) && x.scale == 0.0f) {
+    Refuse("the input is %s without a scale; expected one scale and zero point for the whole tensor", NameOf(x.type));
+  }
+}
+
 void CheckRank(const char* what, const TensorInfo& tensor, int rank) {
   if (tensor.rank() != rank) {
     Refuse("%s has the shape %s; expected %d dimensions", what, ShapeText(tensor.dims).c_str(), rank);

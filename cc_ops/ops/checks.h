@@ -17,6 +17,9 @@ std::int64_t CheckedElements(const char* what, const std::vector<int>& dims);
 
 void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high);
 
+// Refuses int8 or uint8 x without one scale and zero point for the whole tensor.
+void CheckPerTensorScale(const TensorInfo& x);
+
 void CheckRank(const char* what, const TensorInfo& tensor, int rank);
 
 // The data of a constant tensor of this type and shape (dimension -1: any), checked against the size of its buffer.

@@ -49,6 +49,7 @@ void CheckAccumulator(ElementType x, std::int64_t inputs_per_output) {
 ConvLayer DescribeLayer(const std::vector<TensorInfo>& inputs, ElementType output, const KernelShape& kernel,
                         const Activations& activations, int pad_value) {
   const TensorInfo& x = inputs[0];
+  CheckPerTensorScale(x);
   ConvLayer layer = {};
   layer.input = InputOf(x);
   layer.kernel = kernel;

@@ -173,11 +173,6 @@ def test_int8_without_one_scale(op: SingleOp, scales: list[float] | None) -> Non
     _assert_names(_refusal(replace(op, kind="int8", scales=scales)), [op.name, "int8", "scale", "zero point"])
 
 
-def test_unknown_op_version() -> None:
-    message = _refusal(replace(_CONV, version=2))
-    _assert_names(message, ["BnnConv2D", "2", "1"])
-
-
 def test_unknown_kernel_set() -> None:
     with pytest.raises(ValueError, match='there is no kernel set "abacus"') as caught:
         runtime.load_delegate(isa="abacus")
