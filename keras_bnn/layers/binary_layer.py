@@ -36,7 +36,7 @@ class BinaryLayer(keras.layers.Layer):
                 f"{type(self).__name__} '{self.name}' has a quantized kernel but no kernel_constraint: latent weights "
                 "may grow beyond the range in which they get a gradient, and then stay there; pass "
                 "kernel_constraint='weight_clip'.",
-                stacklevel=3,
+                stacklevel=2 + type(self).__mro__.index(BinaryLayer),  # the line that makes the layer
             )
 
     def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:

@@ -94,11 +94,11 @@ def test_configuration_of_quantizers_and_constraints() -> None:
     assert revived.kernel_constraint.clip_value == 0.5
 
 
-def test_an_unclipped_binary_kernel_is_warned_of_once() -> None:
-    with pytest.warns(
-        UserWarning, match="BinaryDense 'hidden' has a quantized kernel but no kernel_constraint"
-    ) as caught:
-        BinaryDense(3, kernel_constraint=None, name="hidden").build((1, 2))
+@pytest.mark.parametrize(("layer", "size"), [(BinaryDense, (3,)), (BinaryConv2D, (3, 2))])
+def test_an_unclipped_binary_kernel_is_warned_of_once(layer: type, size: tuple) -> None:
+    message = f"{layer.__name__} 'hidden' has a quantized kernel but no kernel_constraint"
+    with pytest.warns(UserWarning, match=message) as caught:
+        layer(*size, kernel_constraint=None, name="hidden").build((1, 4, 4, 2))
     assert len(caught) == 1
     assert caught[0].filename == __file__
 
