@@ -25,7 +25,7 @@ class WeightClip(keras.constraints.Constraint):
 
     Example:
 
-    >>> WeightClip()(np.array([-3.0, -1.0, 0.25, 1.5])).tolist()
+    >>> np.asarray(WeightClip()(np.array([-3.0, -1.0, 0.25, 1.5]))).tolist()
     [-1.0, -1.0, 0.25, 1.0]
     """
 

@@ -1,0 +1,28 @@
+"""The examples in the public docstrings run and print what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bnn import quantizers
+
+PACKAGES = ("quantizers", "constraints", "layers")
+
+
+def modules() -> list[str]:
+    """The packages and all their modules."""
+    names = [f"keras_bnn.{package}" for package in PACKAGES]
+    paths = {name: importlib.import_module(name).__path__ for name in names}
+    return names + [module.name for name in names for module in pkgutil.iter_modules(paths[name], f"{name}.")]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples(name: str) -> None:
+    names = {"np": np, "keras": keras, "quantizers": quantizers}
+    assert doctest.testmod(importlib.import_module(name), extraglobs=names).failed == 0
