@@ -1,6 +1,6 @@
 """Runs a packed file with the stock interpreter of your own program; keras-bnn only gives it a delegate.
 
-python examples/own_interpreter.py packed.tflite
+Run it as `python examples/own_interpreter.py packed.tflite`.
 """
 
 from __future__ import annotations
