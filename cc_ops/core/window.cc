@@ -10,6 +10,7 @@ namespace keras_bnn {
 
 Window Window::Place(const char* axis, int input, int size, int stride, int dilation, Padding padding, int pad_before,
                      int pad_after) {
+  if (input < 1) Refuse("the %s is %d pixels; expected at least 1", axis, input);
   const std::int64_t covered = (std::int64_t{size} - 1) * dilation + 1;
   std::int64_t before = 0;
   std::int64_t output = 0;

@@ -52,7 +52,7 @@ void ExpectPlacedAsByTrying(int input, int size, int stride, int dilation, Paddi
 }
 
 TEST(WindowTest, SameAndValidAsByTrying) {
-  for (int input = 0; input <= 9; ++input) {
+  for (int input = 1; input <= 9; ++input) {
     for (int size = 1; size <= 5; ++size) {
       for (int stride = 1; stride <= 7; ++stride) {  // also larger than the window and than the image
         for (int dilation = 1; dilation <= 3; ++dilation) {
@@ -100,6 +100,12 @@ TEST(WindowTest, RefusalNamesSizesAndAxis) {
                  "the window of 5 pixels (3 taps, dilation 2) is larger than the padded width of 4 pixels; expected a "
                  "larger image");
   EXPECT_REFUSAL(Window::Place("height", 4, 9, 1, 1, Padding::kExplicit, 1, 2), "the padded height of 7 pixels");
+}
+
+TEST(WindowTest, RefusesAnImageOfNoPixels) {
+  for (const Padding padding : {Padding::kSame, Padding::kValid, Padding::kExplicit}) {
+    EXPECT_REFUSAL(Window::Place("height", 0, 1, 1, 1, padding, 3, 3), "the height is 0 pixels; expected at least 1");
+  }
 }
 
 TEST(WindowTest, LargestSizesThatFit) {

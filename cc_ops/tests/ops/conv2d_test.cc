@@ -119,6 +119,19 @@ TEST_F(Conv2DOpTest, RefusalsOfTheWindow) {
                  "the height of 4 pixels with 3 taps, stride 1 and dilation 1 reaches over 2^31");
 }
 
+TEST_F(Conv2DOpTest, RefusesImagesOfNoPixels) {
+  SetWeights({6, 3, 3, 2});
+  op_ = MakeOpWith("BnnConv2D", With(kOptions, {{"padding", 2}, {"pad_top", 3}, {"pad_left", 3}}));
+  EXPECT_REFUSAL(PrepareFloat({1, 0, 4, 2}), "the height is 0 pixels; expected at least 1");
+  EXPECT_REFUSAL(PrepareFloat({1, 4, 0, 2}), "the width is 0 pixels; expected at least 1");
+}
+
+// An empty batch must not hide images whose offsets overflow.
+TEST_F(Conv2DOpTest, RefusesHugeImagesOfAnEmptyBatch) {
+  op_ = MakeOpWith("BnnConv2D", With(kOptions, {{"channels_in", 1 << 30}}));
+  EXPECT_REFUSAL(PrepareFloat({0, 1 << 30, 1 << 30, 1 << 25}), "expected fewer than 2^31 elements");
+}
+
 TEST_F(Conv2DOpTest, RefusalsOfTheWeights) {
   SetWeights({6, 1, 1, 3});
   EXPECT_REFUSAL(PrepareFloat({1, 4, 4, 2}),
