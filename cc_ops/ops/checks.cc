@@ -1,5 +1,6 @@
 #include "ops/checks.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <limits>
 
@@ -19,14 +20,16 @@ std::string ShapeText(const std::vector<int>& dims) {
 
 std::int64_t CheckedElements(const char* what, const std::vector<int>& dims) {
   std::int64_t elements = 1;
+  bool empty = false;
   for (const int dim : dims) {
     if (dim < 0) Refuse("%s has the shape %s; expected no negative dimension", what, ShapeText(dims).c_str());
-    elements *= dim;
+    empty = empty || dim == 0;
+    elements *= std::max(dim, 1);  // offsets inside an image must fit even when the batch is empty
     if (elements > std::numeric_limits<std::int32_t>::max()) {
       Refuse("%s has the shape %s; expected fewer than 2^31 elements", what, ShapeText(dims).c_str());
     }
   }
-  return elements;
+  return empty ? 0 : elements;
 }
 
 void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high) {
@@ -36,10 +39,15 @@ void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high) {
   }
 }
 
-void CheckPerTensorScale(const TensorInfo& x) {
+void CheckQuantization(const TensorInfo& x) {
+  if (x.type != ElementType::kInt8 && x.type != ElementType::kUInt8) return;
   // The runtime leaves the scale 0 where a tensor has none, or one per channel.
-  if ((x.type == ElementType::kInt8 || x.type == ElementType::kUInt8) && x.scale == 0.0f) {
+  if (x.scale == 0.0f) {
     Refuse("the input is %s without a scale; expected one scale and zero point for the whole tensor", NameOf(x.type));
+  }
+  const int low = x.type == ElementType::kInt8 ? -128 : 0;
+  if (x.zero_point < low || x.zero_point > low + 255) {
+    Refuse("the input is %s with the zero point %d; expected %d to %d", NameOf(x.type), x.zero_point, low, low + 255);
   }
 }
 

@@ -12,13 +12,14 @@ namespace keras_bnn {
 
 std::string ShapeText(const std::vector<int>& dims);  // "[1, 28, 28, 1]"
 
-// The product of the dimensions; refuses one that is 2^31 or more, or a negative dimension.
+// The product of the dimensions; refuses a negative dimension, and a product of 2^31 or more (dimensions of 0 left
+// out).
 std::int64_t CheckedElements(const char* what, const std::vector<int>& dims);
 
 void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high);
 
-// Refuses int8 or uint8 x without one scale and zero point for the whole tensor.
-void CheckPerTensorScale(const TensorInfo& x);
+// Refuses int8 or uint8 x without one scale and zero point for the whole tensor, and a zero point outside the type.
+void CheckQuantization(const TensorInfo& x);
 
 void CheckRank(const char* what, const TensorInfo& tensor, int rank);
 

@@ -39,7 +39,8 @@ Activations Activations::From(Options* options) {
 
 void CheckAccumulator(ElementType x, std::int64_t inputs_per_output) {
   const bool eight_bits = x == ElementType::kInt8 || x == ElementType::kUInt8;
-  const std::int64_t most = eight_bits ? std::int64_t{1} << 22 : (std::int64_t{1} << 30);
+  // 2^22 * 255 and 2 * (2^30 - 1) are below 2^31; kernels double the count of differing bits.
+  const std::int64_t most = eight_bits ? std::int64_t{1} << 22 : (std::int64_t{1} << 30) - 1;
   if (inputs_per_output > most) {
     Refuse("an output sums %lld inputs; expected at most %lld for %s x, so that the sum fits an int32",
            static_cast<long long>(inputs_per_output), static_cast<long long>(most), NameOf(x));
@@ -49,7 +50,7 @@ void CheckAccumulator(ElementType x, std::int64_t inputs_per_output) {
 ConvLayer DescribeLayer(const std::vector<TensorInfo>& inputs, ElementType output, const KernelShape& kernel,
                         const Activations& activations, int pad_value) {
   const TensorInfo& x = inputs[0];
-  CheckPerTensorScale(x);
+  CheckQuantization(x);
   ConvLayer layer = {};
   layer.input = InputOf(x);
   layer.kernel = kernel;

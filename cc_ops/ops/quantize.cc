@@ -20,7 +20,7 @@ class Quantize : public Op {
     if (x.type != ElementType::kFloat32 && x.type != ElementType::kInt8) {
       Refuse("the input is %s; expected float32 or int8", NameOf(x.type));
     }
-    CheckPerTensorScale(x);
+    CheckQuantization(x);
     if (output != ElementType::kInt32) Refuse("the output is %s; expected int32 words", NameOf(output));
     if (x.rank() < 1) Refuse("the input is a scalar; expected at least 1 dimension");
     type_ = x.type;

@@ -172,6 +172,29 @@ TEST_F(FullyConnectedTest, RefusesRealRowsWithUnusedWords) {
                  "the weights have the shape [35, 4]; expected 3 words last");
 }
 
+TEST_F(FullyConnectedTest, RefusesZeroPointsOutsideTheType) {
+  const auto prepare = [&](ElementType type, int zero_point) {
+    const TensorInfo x = Variable(type, {4, kChannelsIn}, zero_point);
+    harness_.Prepare(op_.get(), FloatInputs(x), ElementType::kFloat32);
+  };
+  EXPECT_REFUSAL(prepare(ElementType::kInt8, 128), "the input is int8 with the zero point 128; expected -128 to 127");
+  EXPECT_REFUSAL(prepare(ElementType::kUInt8, -1), "the input is uint8 with the zero point -1; expected 0 to 255");
+  EXPECT_REFUSAL(prepare(ElementType::kUInt8, 256), "the input is uint8 with the zero point 256; expected 0 to 255");
+  EXPECT_NO_THROW(prepare(ElementType::kInt8, -128));
+  EXPECT_NO_THROW(prepare(ElementType::kUInt8, 255));
+}
+
+// The popcount is doubled before it is taken off, so 2^30 inputs are one too many.
+TEST_F(FullyConnectedTest, RefusesSumsOfBitsThatOverflow) {
+  constexpr int kWords = (1 << 30) / 32;
+  weights_info_.dims = {1, kWords};
+  weights_info_.constant_bytes = std::size_t{4} * kWords;  // refused before any is read
+  op_ = MakeOpWith("BnnFullyConnected", With(kOptions, {{"channels_in", 1 << 30}}));
+  EXPECT_REFUSAL(
+      harness_.Prepare(op_.get(), FloatInputs(Variable(ElementType::kInt32, {1, kWords})), ElementType::kFloat32),
+      "an output sums 1073741824 inputs; expected at most 1073741823 for int32 x");
+}
+
 TEST_F(FullyConnectedTest, RefusesSumsThatOverflow) {
   constexpr int kWords = (1 << 22) / 32 + 1;
   const std::vector<Word> weights(kWords);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "support/expect_refusal.h"
@@ -40,6 +41,17 @@ TEST_F(QuantizeTest, Int8RowsComparedWithTheZeroPoint) {
   }
   EXPECT_EQ(Prepare(Variable(ElementType::kInt8, {5, 33}, -7)), (std::vector<int>{5, 2}));
   EXPECT_EQ(harness_.Run<Word>(op_.get(), x, 10), PackSigns(signs, 33));
+}
+
+TEST_F(QuantizeTest, RefusesInt8WithoutAUsableQuantization) {
+  TensorInfo x = Variable(ElementType::kInt8, {2, 40});
+  x.scale = 0.0f;
+  EXPECT_REFUSAL(Prepare(x),
+                 "the input is int8 without a scale; expected one scale and zero point for the whole tensor");
+  for (const int zero_point : {-129, 128}) {
+    EXPECT_REFUSAL(Prepare(Variable(ElementType::kInt8, {2, 40}, zero_point)),
+                   "the input is int8 with the zero point " + std::to_string(zero_point) + "; expected -128 to 127");
+  }
 }
 
 TEST_F(QuantizeTest, OneDimensionAndEmptyBatch) {

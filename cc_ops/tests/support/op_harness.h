@@ -32,10 +32,12 @@ inline std::unique_ptr<Op> MakeOpWith(const char* name, const OptionMap& options
   return MakeOp(name, bytes.data(), bytes.size());
 }
 
+// int8 and uint8 tensors have the scale 0.5.
 inline TensorInfo Variable(ElementType type, std::vector<int> dims, std::int32_t zero_point = 0) {
   TensorInfo info;
   info.type = type;
   info.dims = std::move(dims);
+  info.scale = type == ElementType::kInt8 || type == ElementType::kUInt8 ? 0.5f : 0.0f;
   info.zero_point = zero_point;
   return info;
 }
