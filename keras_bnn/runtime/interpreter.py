@@ -73,10 +73,12 @@ class Interpreter:
         delegates = [load_delegate() if isa is None else load_delegate(isa=isa)]
         try:
             self._interpreter = runtime.Interpreter(**source, experimental_delegates=delegates, num_threads=num_threads)
-            self._interpreter.allocate_tensors()
+            self.inputs, self.outputs = _signature(self._interpreter)
+            if not any(None in spec.shape[1:] for spec in self.inputs):  # else the shapes in the file mean nothing
+                self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"{self._name} does not run on {runtime}: {_one_line(error)}") from error
-        self.inputs, self.outputs = _signature(self._interpreter)
+        self._shapes: list[tuple[int, ...]] = []
 
     def predict(self, x: Inputs, batch_size: int = 32) -> Any:
         """Returns the model's outputs for any number of samples.
@@ -119,21 +121,20 @@ class Interpreter:
 
     def _run(self, batch: list[np.ndarray]) -> list[np.ndarray]:
         """Runs one batch, after resizing the inputs where its shapes differ from those of the last run."""
-        details = {detail["index"]: detail for detail in self._interpreter.get_input_details()}
-        resized = False
+        shapes = [array.shape for array in batch]
         try:
-            for spec, array in zip(self.inputs, batch, strict=True):
-                if tuple(details[spec.index]["shape"]) != array.shape:
-                    self._interpreter.resize_tensor_input(spec.index, array.shape)
-                    resized = True
-            if resized:
+            if shapes != self._shapes:
+                self._shapes = []  # unknown, should the allocation fail
+                for spec, shape in zip(self.inputs, shapes, strict=True):
+                    self._interpreter.resize_tensor_input(spec.index, shape)
                 self._interpreter.allocate_tensors()
+                self._shapes = shapes
             for spec, array in zip(self.inputs, batch, strict=True):
                 self._interpreter.set_tensor(spec.index, array)
             self._interpreter.invoke()
         except RuntimeError as error:
-            shapes = ", ".join(str(array.shape) for array in batch)
-            raise ValueError(f"{self._name} fails on inputs of the shape {shapes}: {_one_line(error)}") from error
+            text = ", ".join(map(str, shapes))
+            raise ValueError(f"{self._name} fails on inputs of the shape {text}: {_one_line(error)}") from error
         return [self._interpreter.get_tensor(spec.index) for spec in self.outputs]
 
     def _arrays(self, x: Inputs) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from format_reference import VALID, pack
 from keras_bnn.converter.flatbuffer import write_model
 from keras_bnn.converter.graph import Model, Signature
 
@@ -110,6 +111,30 @@ def test_free_batch_resizes_both_ways() -> None:
     for count in (1, 7, 2):
         doubled, _ = interpreter.predict([np.full((count, 2), count), np.ones((count, 3))])
         np.testing.assert_array_equal(doubled, np.full((count, 2), 2.0 * count))
+
+
+def test_free_image_size_and_recovery_from_one_that_does_not_fit() -> None:
+    kernel = np.random.default_rng(10).choice([-1, 1], (2, 3, 3, 1))
+    model = Model()
+    graph = model.graphs[0]
+    x, y = graph.add_input("x", (-1, -1, -1, 1)), graph.add_tensor("y", (-1, -1, -1, 2))
+    constants = [
+        graph.add_constant(name, values)
+        for name, values in (("w", pack(kernel)), ("m", np.ones(2, np.float32)), ("b", np.zeros(2, np.float32)))
+    ]
+    graph.add_op("BnnConv2D", [x, *constants], [y], {"channels_in": 1, "padding": VALID})
+    graph.outputs.append(y)
+    interpreter = Interpreter(write_model(model))
+    for size in (3, 2, 5):
+        image = np.random.default_rng(size).integers(-9, 10, (2, size, size, 1)).astype(np.float32)
+        if size < 3:
+            with pytest.raises(ValueError, match=r"fails on inputs of the shape \(2, 2, 2, 1\): .*window"):
+                interpreter.predict(image)
+        else:
+            windows = np.lib.stride_tricks.sliding_window_view(image[..., 0], (3, 3), axis=(1, 2))
+            np.testing.assert_array_equal(
+                interpreter.predict(image), np.einsum("nyxhw,ohw->nyxo", windows, kernel[..., 0])
+            )
 
 
 @pytest.mark.parametrize(
