@@ -55,6 +55,15 @@ def constant(tensor: Tensor | None) -> Array | None:
     return np.asarray(_FOLDS[op.kind](*values))
 
 
+def constant_operand(op: Op) -> tuple[Tensor, Array] | None:
+    """Returns the computed and the constant operand of an op with two operands, in either order."""
+    for index in (0, 1):
+        x, values = op.input(index), constant(op.input(1 - index))
+        if values is not None and x is not None and constant(x) is None:
+            return x, values
+    return None
+
+
 def constant_bytes(op: Op) -> int:
     """Returns the bytes of the constants that an op reads, also through computations on constants."""
     total = 0

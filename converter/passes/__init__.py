@@ -17,6 +17,7 @@ from .keep_rank import KeepRank
 from .lower_bits import LowerBits
 from .merge_equal import MergeEqual
 from .pack_kernel import PackKernel
+from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
 from .recognize_sign import RecognizeSign
@@ -30,6 +31,7 @@ PIPELINE: tuple[Pass[Any], ...] = (
     PackKernel(),  # right for any x; the next passes only have packed ops to look for
     FoldDilation(),  # before padding, which then stands next to the convolution
     FoldPadding(),  # a VALID convolution and its pad
+    RaiseScale(),  # before folding, which a max-pool in between would stop
     FoldScale(),  # after dilation, whose ops stand between a convolution and its batch normalization
     FixReshape(),  # shape computations would count as users of the tensors that the next passes connect
     RaiseSign(),  # signs move towards the inputs ...

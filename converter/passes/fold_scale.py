@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..custom_ops import NO_ACTIVATION
-from ..graph import Array, Graph, Op, Tensor
-from ..patterns import constant
-from .base import Match, Pass, Refusal, float_producer
+from ..graph import Array, Graph, Op
+from ..patterns import constant, constant_operand
+from .base import Match, Pass, float_producer
 
 _MULTIPLIER, _BIAS = 2, 3
 _LAST_KNOWN_ACTIVATION = 3
@@ -34,14 +34,15 @@ class FoldScale(Pass[ScaleMatch]):
 
     name = "fold scale"
 
-    def match(self, graph: Graph, op: Op) -> ScaleMatch | Refusal | None:
-        if op.kind not in ("ADD", "MUL"):
+    def match(self, graph: Graph, op: Op) -> ScaleMatch | None:
+        operand = constant_operand(op) if op.kind in ("ADD", "MUL") else None
+        if operand is None:
             return None
-        for index in (0, 1):
-            values, y = constant(op.input(1 - index)), op.input(index)
-            if values is not None and y is not None and not y.is_constant:
-                return self._match(graph, op, y, values)
-        return None
+        y, values = operand
+        packed = float_producer(y)
+        if packed is None or graph.only_user(y) is not op or op.output.dims != y.dims:
+            return None
+        return folded(op, packed, values)
 
     def rewrite(self, graph: Graph, match: ScaleMatch) -> None:
         packed = match.packed
@@ -52,31 +53,24 @@ class FoldScale(Pass[ScaleMatch]):
             assert old is not None
             graph.set_input(packed, index, graph.add_constant(old.name, values))
 
-    def _match(self, graph: Graph, op: Op, y: Tensor, values: Array) -> ScaleMatch | Refusal | None:
-        pool = y.producer
-        if pool is not None and pool.kind == "MAX_POOL_2D" and float_producer(pool.input(0)) is not None:
-            return Refusal(
-                "a max-pool stands between it and its batch normalization, so that both compute in float32",
-                "put MaxPooling2D behind BatchNormalization",
-            )
-        packed = float_producer(y)
-        if packed is None or graph.only_user(y) is not op or op.output.dims != y.dims:
-            return None
-        if op.options.fusedActivationFunction > _LAST_KNOWN_ACTIVATION:
-            return None
-        old_multiplier, old_bias = (constant(packed.input(index)) for index in (_MULTIPLIER, _BIAS))
-        per_channel = _per_channel(values, y.dims[-1])
-        assert old_multiplier is not None
-        assert old_bias is not None
-        if per_channel is None or old_bias.any():
-            return None
-        options = packed.options | {"activation": int(op.options.fusedActivationFunction)}
-        if op.kind == "ADD" and packed.options["activation"] == NO_ACTIVATION:
-            return ScaleMatch(op, packed, old_multiplier, per_channel, options)
-        if op.kind == "MUL" and np.all(old_multiplier == 1) and packed.options["pre_activation"] == NO_ACTIVATION:
-            options["pre_activation"] = packed.options["activation"]
-            return ScaleMatch(op, packed, per_channel, old_bias, options)
+
+def folded(op: Op, packed: Op, values: Array) -> ScaleMatch | None:
+    """Returns what a packed op becomes with a MUL or ADD behind it, or None when that would round otherwise."""
+    if op.options.fusedActivationFunction > _LAST_KNOWN_ACTIVATION:
         return None
+    multiplier, bias = (constant(packed.input(index)) for index in (_MULTIPLIER, _BIAS))
+    assert multiplier is not None
+    assert bias is not None
+    per_channel = _per_channel(values, len(multiplier))
+    if per_channel is None or bias.any():
+        return None
+    options = packed.options | {"activation": int(op.options.fusedActivationFunction)}
+    if op.kind == "ADD" and packed.options["activation"] == NO_ACTIVATION:
+        return ScaleMatch(op, packed, multiplier, per_channel, options)
+    if op.kind == "MUL" and np.all(multiplier == 1) and packed.options["pre_activation"] == NO_ACTIVATION:
+        options["pre_activation"] = packed.options["activation"]
+        return ScaleMatch(op, packed, per_channel, bias, options)
+    return None
 
 
 def _per_channel(values: Array, channels: int) -> Array | None:

@@ -78,7 +78,8 @@ class _Network:
 
     def normalize(self, x: Tensor) -> Tensor:
         channels = x.dims[-1]
-        y = self.graph.scale(x, self.graph.bias(channels))
+        multiplier = self.graph.bias(channels)
+        y = self.graph.scale(x, np.abs(multiplier) if self.random.random() < 0.3 else multiplier)
         return self.graph.shift(y, self.graph.bias(channels), activation=self.random.randint(0, 3))
 
     def pool(self, x: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def test_report(source: bytes) -> None:
     assert (dense.bytes_before, dense.bytes_after) == (4 * (20 * 360 + 20), 4 * (20 * 9 * 2 + 2 * 20))
     left = {op.kind: op for op in report.left}
     assert set(left) == {"MUL", "FULLY_CONNECTED"}
-    assert "max-pool stands between" in left["MUL"].reason
+    assert "max-pool stands before" in left["MUL"].reason
     assert "absolute values" in left["FULLY_CONNECTED"].reason
     assert report.unchanged == {"MAX_POOL_2D": 1, "ADD": 1, "LESS": 1, "SELECT_V2": 1, "SOFTMAX": 1}
     assert (report.reference_bytes, report.packed_bytes) == (len(source), len(report.model))

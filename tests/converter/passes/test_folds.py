@@ -216,13 +216,56 @@ class TestFoldScale:
         packed = rewrite_and_compare(graph.finish(*outputs), random_input(x.dims), numpy_reference=False)
         assert kinds(packed).count("MUL") == 1
 
-    def test_max_pool_in_between_is_refused_with_a_remedy(self) -> None:
+
+class TestRaiseScale:
+    """Batch normalization behind a max-pool."""
+
+    def _network(self, graph: FloatGraph, x: Tensor, multiplier: np.ndarray, *, activation: int = 0) -> Tensor:
+        y = graph.pool(graph.conv(graph.sign(x), graph.kernel((40, 3, 3, 9), 1.0)), (3, 2), stride=(2, 1), padding=0)
+        return graph.shift(graph.scale(y, multiplier), graph.bias(40), activation=activation)
+
+    @pytest.mark.parametrize("activation", [0, RELU])
+    def test_moves_in_front(self, activation: int) -> None:
         graph = FloatGraph()
-        x = graph.add_input("x", (2, 6, 6, 9))
-        y = graph.pool(graph.conv(graph.sign(x), graph.kernel((4, 3, 3, 9), 1.0)))
-        packed = rewrite_and_compare(graph.finish(graph.scale(y, graph.bias(4))), random_input(x.dims))
-        assert "max-pool stands between" in refusals(packed)["MUL"].reason
+        x = graph.add_input("x", (-1, 7, 8, 9))
+        multiplier = np.abs(graph.bias(40))
+        assert (multiplier == 0).any()
+        y = self._network(graph, x, multiplier, activation=activation)
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
+        assert kinds(packed) == ["BnnQuantize", "BnnConv2D", "MAX_POOL_2D"]
+
+    def test_bits_flow_then(self) -> None:
+        """The order of the BNN paper's networks: convolution, max-pool, batch normalization, sign."""
+        graph = FloatGraph()
+        x = graph.add_input("x", (-1, 7, 8, 9))
+        y = self._network(graph, x, np.abs(graph.bias(40)))
+        y = graph.conv(graph.sign(y), graph.kernel((5, 2, 2, 40)))
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
+        assert kinds(packed) == ["BnnQuantize", "BnnConv2D", "BnnMaxPool2D", "BnnConv2D"]
+
+    def test_negative_factor_is_refused_with_a_remedy(self) -> None:
+        graph = FloatGraph()
+        x = graph.add_input("x", (2, 7, 8, 9))
+        multiplier = np.abs(graph.bias(40))
+        multiplier[3] = -0.125
+        packed = rewrite_and_compare(graph.finish(self._network(graph, x, multiplier)), random_input(x.dims))
+        assert kinds(packed)[2:] == ["MAX_POOL_2D", "MUL", "ADD"]
+        assert "1 of its 40 factors are negative" in refusals(packed)["MUL"].reason
         assert "behind BatchNormalization" in refusals(packed)["MUL"].remedy
+
+    def test_what_could_not_be_folded_stays(self) -> None:
+        graph = FloatGraph()
+        x = graph.add_input("x", (2, 7, 8, 9))
+        y = graph.pool(graph.conv(graph.sign(x), graph.kernel((4, 3, 3, 9)), np.ones(4, np.float32)))
+        packed = rewrite_and_compare(graph.finish(graph.scale(y, 2.0)), random_input(x.dims))
+        assert kinds(packed)[2:] == ["MAX_POOL_2D", "MUL"]
+
+    def test_pool_with_another_user_stays(self) -> None:
+        graph = FloatGraph()
+        x = graph.add_input("x", (2, 7, 8, 9))
+        y = graph.pool(graph.conv(graph.sign(x), graph.kernel((4, 3, 3, 9), 1.0)))
+        packed = rewrite_and_compare(graph.finish(graph.scale(y, 2.0), y), random_input(x.dims))
+        assert kinds(packed)[2:] == ["MAX_POOL_2D", "MUL"]
 
 
 class TestKeepRank:
