@@ -1,0 +1,48 @@
+"""64-bit ARM under QEMU: the C++ tests, and the stock LiteRT wheel with the delegate in a Debian userland."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from format_reference import run_packed
+from support.delegate import assert_same_bits
+from support.networks import random_network
+from support.userland import Userland
+
+pytestmark = pytest.mark.arm
+
+KERNEL_SETS = ("neon", "scalar")
+
+
+def test_cpp_tests(arm64_build: Path) -> None:
+    command = ["ctest", "--test-dir", arm64_build, "--output-on-failure", "--no-tests=error", "-j", str(os.cpu_count())]
+    subprocess.run(command, check=True)
+
+
+def test_ops_in_the_userland(userland: Userland) -> None:
+    """The tests of tests/ops, on NEON and scalar kernels."""
+    done = userland.python("-m", "pytest", "-q", "-p", "no:cacheprovider", userland.inside(userland.folder / "project"))
+    assert done.returncode == 0, done.stdout
+    print(done.stdout)
+
+
+def test_random_networks_equal_the_host(userland: Userland) -> None:
+    """The expected outputs are computed here, by numpy on another CPU."""
+    networks = {f"{seed:03}": random_network(Random(seed), 1 + seed % 5) for seed in range(120)}
+    folder = userland.folder / "networks"
+    folder.mkdir()
+    batches = (2, 1, 3)
+    for name, network in networks.items():
+        (folder / f"{name}.tflite").write_bytes(network.model)
+        np.savez(folder / f"{name}.inputs.npz", **{str(batch): network.inputs(batch)[0] for batch in batches})
+    for isa in KERNEL_SETS:
+        userland.evaluate(folder, isa)
+        for name, network in networks.items():
+            with np.load(folder / f"{name}.{isa}.npz") as outputs:
+                for batch in batches:
+                    assert_same_bits([outputs[str(batch)]], run_packed(network.model, network.inputs(batch)))
