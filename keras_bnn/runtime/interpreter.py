@@ -52,8 +52,8 @@ class Interpreter:
     Raises:
         FileNotFoundError: when there is no such file.
         ImportError: when no runtime is installed, or numpy is too new for it.
-        ValueError: when this is no .tflite file, or one that cannot run; when an argument has no meaning. (A damaged file
-            may crash tflite-runtime, which does not check what it loads; LiteRT does.)
+        ValueError: when this is no .tflite file, or one that cannot run; when an argument has no meaning.
+            (A damaged file may crash tflite-runtime, which does not check what it loads; LiteRT does.)
 
     Example:
 
