@@ -20,6 +20,7 @@ from .pack_kernel import PackKernel
 from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
+from .read_rows import ReadRows
 from .recognize_sign import RecognizeSign
 
 __all__ = ["PIPELINE", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
@@ -36,7 +37,8 @@ PIPELINE: tuple[Pass[Any], ...] = (
     FixReshape(),  # shape computations would count as users of the tensors that the next passes connect
     RaiseSign(),  # signs move towards the inputs ...
     DropSign(),  # ... and leave signs of signs behind, which would hide the moved op from its packed users
-    ReadBits(),  # before reshapes are lowered: a dense op reads through a flatten and needs none
+    ReadRows(),  # before reshapes are lowered: a dense op reads through a flatten and needs none
+    ReadBits(),  # between packed ops nothing but bits
     LowerBits(),  # bits move towards the outputs
     EmitBits(),  # last: it ends the float expression of an op, so nothing can be folded into it any more
 )

@@ -29,14 +29,15 @@ class _Network:
     def build(self) -> tuple[bytes, tuple[int, ...]]:
         """Returns the file and its input's dims."""
         y, extra = self.x, []
-        for index in range(self.random.randint(0, 3)):
+        self.convolutions = self.random.randint(0, 3)
+        for index in range(self.convolutions):
             y = self.convolution(y, signed=index > 0 or self.random.random() < 0.5)
             if self.random.random() < 0.2:
                 extra.append(y)
         y = self.flatten(y)
         for index in range(self.random.randint(1, 2)):
             # A real-valued first layer sums numbers of few bits only, so that the stock runtime's sums are exact too.
-            y = self.dense(y, signed=index > 0 or y is not self.x)
+            y = self.dense(y, signed=index > 0 or self.convolutions > 0 or self.random.random() < 0.5)
         return self.graph.finish(y, *extra), self.x.dims
 
     def sign(self, x: Tensor) -> Tensor:

@@ -103,6 +103,14 @@ class TestFlatten:
         pixels = unpack_signs(weights.values.reshape(6, 12, words), 32 * words)
         assert not pixels[..., channels:].any(), "unused bits of the weights must be 0"
 
+    def test_of_a_real_valued_input(self) -> None:
+        graph = FloatGraph()
+        x = graph.add_input("x", (-1, 5, 4, 3))
+        packed = rewrite_and_compare(
+            graph.finish(graph.dense(graph.flatten(x), graph.kernel((6, 60)))), random_input(x.dims)
+        )
+        assert kinds(packed) == ["BnnFullyConnected"]
+
     def test_of_one_pixel_keeps_the_reshape(self) -> None:
         graph = FloatGraph()
         x = graph.add_input("x", (-1, 2, 2, 3))
