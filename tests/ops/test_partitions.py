@@ -112,7 +112,15 @@ def test_other_batches_and_image_sizes_between_runs(isa: str, num_threads: int) 
     first = net.add(net.x, net.convolve(net.pool(net.quantize(net.x)), np.float32))
     model = net.build(net.convolve(net.quantize(first), np.float32, pad_value=1), first)
     session = Session(model, isa, num_threads)
-    for shape in [(1, 6, 5, 40), (3, 6, 5, 40), (2, 6, 5, 40), (2, 1, 1, 40), (1, 17, 9, 40), (4, 2, 13, 40)]:
+    for shape in [
+        (1, 6, 5, 40),
+        (3, 6, 5, 40),
+        (2, 6, 5, 40),
+        (2, 1, 1, 40),
+        (1, 17, 9, 40),
+        (0, 6, 5, 40),
+        (4, 2, 13, 40),
+    ]:
         inputs = net.image(*shape)
         assert_same_bits(session.run(inputs), run_packed(model, inputs))
 
