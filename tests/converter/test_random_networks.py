@@ -93,7 +93,7 @@ class _Network:
         return self.graph.flatten(x) if self.random.random() < 0.5 else self.graph.reshape(x, (x.dims[0], row))
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32))
 def test_random_network(seed: int) -> None:
     source, dims = _Network(Random(seed)).build()
