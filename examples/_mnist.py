@@ -1,0 +1,76 @@
+"""What the MNIST examples share: arguments, data, training, and the comparison of Keras with the packed file."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import keras
+import numpy as np
+
+import keras_bnn
+
+BATCH_SIZE = 100
+
+
+def parse_arguments(description: str, epochs: int, output: str) -> argparse.Namespace:
+    """Read the command line, which has the same options for every network."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--data", metavar="FILE.npz", help="a local copy of Keras's mnist.npz, instead of a download")
+    parser.add_argument("--epochs", type=int, default=epochs, help="passes over the 60,000 training images")
+    parser.add_argument("--seed", type=int, default=1, help="start of all random numbers")
+    parser.add_argument("--output", metavar="FILE.tflite", default=output, help="where to write the packed model")
+    return parser.parse_args()
+
+
+def load_images(path: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return x_train, y_train, x_test, y_test; the pixels are float32 from -1 to 127/128.
+
+    The first layer adds and subtracts pixels. They are multiples of 2^-7, so that its sums are exact in float32 in any
+    order: Keras and the packed file get the same ones.
+    """
+    if path is None:
+        (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+    else:
+        with np.load(path) as data:
+            x_train, y_train, x_test, y_test = (data[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+    x_train, x_test = (x[..., np.newaxis] / np.float32(128) - 1 for x in (x_train, x_test))
+    return x_train, y_train, x_test, y_test
+
+
+def train(model: keras.Sequential, x: np.ndarray, y: np.ndarray, epochs: int, rates: tuple[float, float]) -> None:
+    """Train with Adam; the learning rate falls exponentially from the first to the last of `rates`."""
+    steps = epochs * -(-len(x) // BATCH_SIZE)
+    rate = keras.optimizers.schedules.ExponentialDecay(rates[0], steps, rates[1] / rates[0])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    # XLA's convolutions are slower on a CPU than TensorFlow's own.
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"], jit_compile=False)
+    model.fit(x, y, BATCH_SIZE, epochs, verbose=2)
+    settle_batch_normalization(model, x)
+
+
+def settle_batch_normalization(model: keras.Sequential, x: np.ndarray) -> None:
+    """Compute the moving means and variances anew, now that the weights stand still and without dropout.
+
+    A weight near 0 changes its sign from one step to the next, which moves a first layer's sums by whole pixels: the
+    moving averages of the training lag behind and can cost several percent of accuracy.
+    """
+    for batch in np.split(x, 120):
+        for layer in model.layers:
+            batch = layer(batch, training=isinstance(layer, keras.layers.BatchNormalization))
+
+
+def compare(model: keras.Model, path: str, x: np.ndarray, y: np.ndarray) -> None:
+    """Convert the model, run the packed file on all images, and print how it compares with Keras."""
+    report = keras_bnn.convert(model, path)
+    print(f"\n{report}\n")
+    start = time.perf_counter()
+    packed = keras_bnn.runtime.Interpreter(path).predict(x).argmax(-1)
+    seconds = time.perf_counter() - start
+    expected = model.predict(x, BATCH_SIZE, verbose=0).argmax(-1)
+    sizes = report.reference_bytes, report.packed_bytes
+    print(f"{len(x):,} test images     {'Keras / float .tflite':>22} {'packed .tflite':>16}")
+    print(f"test error             {np.mean(expected != y):>22.2%} {np.mean(packed != y):>16.2%}")
+    print(f"equal predictions      {'':>22} {np.sum(expected == packed):>16,}")
+    print(f"file size in bytes     {sizes[0]:>22,} {sizes[1]:>16,}   {sizes[0] / sizes[1]:.1f} times smaller")
+    print(f"\n{path} is written; its images took {seconds / len(x) * 1e6:.0f} us each.")
