@@ -25,7 +25,7 @@ class WeightClip(keras.constraints.Constraint):
 
     Example:
 
-    >>> np.asarray(WeightClip()(np.array([-3.0, -1.0, 0.25, 1.5]))).tolist()
+    >>> keras.ops.convert_to_numpy(WeightClip()(np.array([-3.0, -1.0, 0.25, 1.5]))).tolist()
     [-1.0, -1.0, 0.25, 1.0]
     """
 

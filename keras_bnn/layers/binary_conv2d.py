@@ -59,7 +59,7 @@ class BinaryConv2D(BinaryConv, keras.layers.Conv2D):
     Example:
 
     >>> layer = BinaryConv2D(2, 3, padding="same", kernel_initializer="ones")
-    >>> np.asarray(layer(np.ones((1, 3, 3, 5))))[0, :, :, 0].tolist()
+    >>> keras.ops.convert_to_numpy(layer(np.ones((1, 3, 3, 5))))[0, :, :, 0].tolist()
     [[20.0, 30.0, 20.0], [30.0, 45.0, 30.0], [20.0, 30.0, 20.0]]
     """
 

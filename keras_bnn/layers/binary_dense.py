@@ -51,7 +51,7 @@ class BinaryDense(BinaryLayer, keras.layers.Dense):
     Example:
 
     >>> layer = BinaryDense(3, kernel_initializer="ones")
-    >>> np.asarray(layer(np.array([[-0.5, 0.0, 2.0, 3.0]]))).tolist()
+    >>> keras.ops.convert_to_numpy(layer(np.array([[-0.5, 0.0, 2.0, 3.0]]))).tolist()
     [[2.0, 2.0, 2.0]]
     """
 

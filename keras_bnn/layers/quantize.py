@@ -31,7 +31,7 @@ class Quantize(keras.layers.Layer):
 
     Example:
 
-    >>> np.asarray(Quantize()(np.array([-0.5, 0.0, 2.0]))).tolist()
+    >>> keras.ops.convert_to_numpy(Quantize()(np.array([-0.5, 0.0, 2.0]))).tolist()
     [-1.0, 1.0, 1.0]
     """
 

@@ -27,7 +27,7 @@ def ste_sign(x: KerasTensor, clip_value: float = 1.0) -> KerasTensor:
 
     Example:
 
-    >>> np.asarray(ste_sign(np.array([-2.0, -0.5, -0.0, 0.0, 0.5]))).tolist()
+    >>> keras.ops.convert_to_numpy(ste_sign(np.array([-2.0, -0.5, -0.0, 0.0, 0.5]))).tolist()
     [-1.0, -1.0, 1.0, 1.0, 1.0]
     """
     # The TFLite converter keeps a sign as one comparison and one select when the select's values are scalars: right for
@@ -67,7 +67,7 @@ class SteSign(Quantizer):
 
     Example:
 
-    >>> np.asarray(SteSign()(np.array([-2.0, -0.5, 0.0, 0.5]))).tolist()
+    >>> keras.ops.convert_to_numpy(SteSign()(np.array([-2.0, -0.5, 0.0, 0.5]))).tolist()
     [-1.0, -1.0, 1.0, 1.0]
     """
 

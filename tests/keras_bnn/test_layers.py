@@ -27,7 +27,7 @@ def numpy(x: object) -> np.ndarray:
 
 
 # JAX compiles each shape anew, a tenth of a second or more.
-EXAMPLES = 15 if keras.backend.backend() == "jax" else 50
+EXAMPLES = 10 if keras.backend.backend() == "jax" else 50
 
 
 @given(st.data())

@@ -59,18 +59,22 @@ def stripes() -> tuple[np.ndarray, np.ndarray]:
     return images[..., np.newaxis].astype(np.float32), np.eye(3, dtype=np.float32)[labels]
 
 
-def train(model: keras.Model, jit_compile: bool) -> list[float]:
+# What trains a small model sooner: JAX is slow op by op, and TensorFlow takes its time to compile.
+JIT_COMPILE = keras.backend.backend() == "jax"
+
+
+def train(model: keras.Model, jit_compile: bool = JIT_COMPILE, epochs: int = 8) -> list[float]:
     x, y = stripes()
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     falling_rate = keras.optimizers.schedules.ExponentialDecay(0.02, decay_steps=24, decay_rate=0.1)
     model.compile(keras.optimizers.Adam(falling_rate), loss, jit_compile=jit_compile)
-    return model.fit(x, y, batch_size=32, epochs=8, verbose=0).history["loss"]
+    return model.fit(x, y, batch_size=32, epochs=epochs, verbose=0).history["loss"]
 
 
 @pytest.mark.parametrize("kind", ["sequential", "functional", "subclassed"])
 def test_train_save_and_load(kind: str, tmp_path: Path) -> None:
     model, (x, _) = make_model(kind), stripes()
-    losses = train(model, jit_compile=False)
+    losses = train(model)
     assert losses[-1] < 0.7 * losses[0]
     predictions = model.predict(x, verbose=0)
     kernels = [np.asarray(w) for layer in model._flatten_layers() for w in layer.weights if w.name == "kernel"]
@@ -83,11 +87,11 @@ def test_train_save_and_load(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
 
 
-def test_train_just_in_time_compiled() -> None:
+def test_train_compiled_the_other_way() -> None:
     if keras.backend.backend() == "torch":
         pytest.skip("torch compiles with a C++ compiler at run time, which takes minutes")
-    losses = train(make_model("sequential"), jit_compile=True)
-    assert losses[-1] < 0.7 * losses[0]
+    losses = train(make_model("sequential"), jit_compile=not JIT_COMPILE, epochs=3)
+    assert losses[-1] < 0.9 * losses[0]
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -102,6 +106,6 @@ def test_train_in_mixed_precision(policy: str) -> None:
         model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
     finally:
         keras.config.set_dtype_policy("float32")
-    losses = train(model, jit_compile=False)
+    losses = train(model)
     assert losses[-1] < 0.7 * losses[0]
     assert {w.dtype for w in model.trainable_weights} == {"float32"}
