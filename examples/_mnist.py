@@ -14,7 +14,7 @@ BATCH_SIZE = 100
 
 
 def parse_arguments(description: str, epochs: int, output: str) -> argparse.Namespace:
-    """Read the command line, which has the same options for every network."""
+    """Reads the command line, which has the same options for every network."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", metavar="FILE.npz", help="a local copy of Keras's mnist.npz, instead of a download")
     parser.add_argument("--epochs", type=int, default=epochs, help="passes over the 60,000 training images")
@@ -24,7 +24,7 @@ def parse_arguments(description: str, epochs: int, output: str) -> argparse.Name
 
 
 def load_images(path: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return x_train, y_train, x_test, y_test; the pixels are float32 from -1 to 127/128.
+    """Returns x_train, y_train, x_test, y_test; the pixels are float32 from -1 to 127/128.
 
     The first layer adds and subtracts pixels. They are multiples of 2^-7, so that its sums are exact in float32 in any
     order: Keras and the packed file get the same ones.
@@ -39,7 +39,7 @@ def load_images(path: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 
 
 def train(model: keras.Sequential, x: np.ndarray, y: np.ndarray, epochs: int, rates: tuple[float, float]) -> None:
-    """Train with Adam; the learning rate falls exponentially from the first to the last of `rates`."""
+    """Trains with Adam; the learning rate falls exponentially from the first to the last of `rates`."""
     steps = epochs * -(-len(x) // BATCH_SIZE)
     rate = keras.optimizers.schedules.ExponentialDecay(rates[0], steps, rates[1] / rates[0])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -50,18 +50,19 @@ def train(model: keras.Sequential, x: np.ndarray, y: np.ndarray, epochs: int, ra
 
 
 def settle_batch_normalization(model: keras.Sequential, x: np.ndarray) -> None:
-    """Compute the moving means and variances anew, now that the weights stand still and without dropout.
+    """Computes the moving means and variances anew, now that the weights stand still and without dropout.
 
     A weight near 0 changes its sign from one step to the next, which moves a first layer's sums by whole pixels: the
     moving averages of the training lag behind and can cost several percent of accuracy.
     """
-    for batch in np.split(x, 120):
+    for start in range(0, len(x), 500):
+        y = x[start : start + 500]
         for layer in model.layers:
-            batch = layer(batch, training=isinstance(layer, keras.layers.BatchNormalization))
+            y = layer(y, training=isinstance(layer, keras.layers.BatchNormalization))
 
 
 def compare(model: keras.Model, path: str, x: np.ndarray, y: np.ndarray) -> None:
-    """Convert the model, run the packed file on all images, and print how it compares with Keras."""
+    """Converts the model, runs the packed file on all images, and prints how it compares with Keras."""
     report = keras_bnn.convert(model, path)
     print(f"\n{report}\n")
     start = time.perf_counter()

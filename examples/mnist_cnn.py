@@ -18,12 +18,12 @@ from keras_bnn.layers import BinaryConv2D, BinaryDense
 
 
 def normalization(beta: float = 0.0) -> BatchNormalization:
-    """Return a batch normalization with the constants of arXiv:1602.02830's experiments."""
+    """Returns a batch normalization with the constants of arXiv:1602.02830's experiments."""
     return BatchNormalization(momentum=0.9, epsilon=1e-4, beta_initializer=keras.initializers.Constant(beta))
 
 
 def network() -> keras.Sequential:
-    """Return the untrained model. Its outputs are scores: the largest names the digit."""
+    """Returns the untrained model. Its outputs are scores: the largest names the digit."""
     # A max-pool comes after the batch normalization, so that it works on bits: the largest of four signs is +1 unless
     # all are -1. That would be +1 nearly always, were it not for a beta that starts below 0.
     return keras.Sequential(
@@ -47,7 +47,7 @@ def network() -> keras.Sequential:
 
 
 def main() -> None:
-    """Train, convert, compare."""
+    """Trains, converts, compares."""
     start = time.perf_counter()
     args = parse_arguments("Train, pack and check a binary convolutional network on MNIST.", 8, "mnist_cnn.tflite")
     keras.utils.set_random_seed(args.seed)

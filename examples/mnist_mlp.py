@@ -18,12 +18,12 @@ from keras_bnn.layers import BinaryDense
 
 
 def normalization() -> BatchNormalization:
-    """Return a batch normalization with the constants of arXiv:1602.02830's experiments."""
+    """Returns a batch normalization with the constants of arXiv:1602.02830's experiments."""
     return BatchNormalization(momentum=0.9, epsilon=1e-4)
 
 
 def network(units: int = 1024) -> keras.Sequential:
-    """Return the untrained model. Its outputs are scores: the largest names the digit."""
+    """Returns the untrained model. Its outputs are scores: the largest names the digit."""
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -42,7 +42,7 @@ def network(units: int = 1024) -> keras.Sequential:
 
 
 def main() -> None:
-    """Train, convert, compare."""
+    """Trains, converts, compares."""
     start = time.perf_counter()
     args = parse_arguments("Train, pack and check a binary multilayer perceptron on MNIST.", 10, "mnist_mlp.tflite")
     keras.utils.set_random_seed(args.seed)
