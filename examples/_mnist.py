@@ -46,7 +46,7 @@ def train(model: keras.Sequential, x: np.ndarray, y: np.ndarray, epochs: int, ra
     # XLA's convolutions are slower on a CPU than TensorFlow's own.
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"], jit_compile=False)
     model.fit(x, y, BATCH_SIZE, epochs, verbose=2)
-    settle_batch_normalization(model, x)
+    settle_batch_normalization(model, x[:20_000])
 
 
 def settle_batch_normalization(model: keras.Sequential, x: np.ndarray) -> None:
