@@ -44,7 +44,7 @@ def network(units: int = 1024) -> keras.Sequential:
 def main() -> None:
     """Trains, converts, compares."""
     start = time.perf_counter()
-    args = parse_arguments("Train, pack and check a binary multilayer perceptron on MNIST.", 10, "mnist_mlp.tflite")
+    args = parse_arguments("Train, pack and check a binary multilayer perceptron on MNIST.", 12, "mnist_mlp.tflite")
     keras.utils.set_random_seed(args.seed)
     x_train, y_train, x_test, y_test = load_images(args.data)
     model = network()
