@@ -16,20 +16,20 @@ namespace {
 // Runs ParallelFor and checks that each item came exactly once and that no two calls had the same thread at once.
 void ExpectEachItemOnce(ThreadPool* pool, int items, int threads) {
   SCOPED_TRACE(std::to_string(items) + " items, " + std::to_string(threads) + " threads");
-  std::vector<std::atomic<int>> calls(static_cast<std::size_t>(items));
-  std::vector<std::atomic<bool>> busy(static_cast<std::size_t>(threads < 1 ? 1 : threads));
+  std::vector<std::atomic<int>> calls(items);
+  std::vector<std::atomic<bool>> busy(threads < 1 ? 1 : threads);
   std::atomic<int> wrong_threads{0};
   pool->ParallelFor(items, threads, [&](int item, int thread) {
     if (thread < 0 || thread >= static_cast<int>(busy.size())) {
       ++wrong_threads;
       return;
     }
-    if (busy[static_cast<std::size_t>(thread)].exchange(true)) ++wrong_threads;
-    ++calls[static_cast<std::size_t>(item)];
-    busy[static_cast<std::size_t>(thread)].store(false);
+    if (busy[thread].exchange(true)) ++wrong_threads;
+    ++calls[item];
+    busy[thread].store(false);
   });
   EXPECT_EQ(wrong_threads, 0);
-  for (int item = 0; item < items; ++item) EXPECT_EQ(calls[static_cast<std::size_t>(item)], 1) << "item " << item;
+  for (int item = 0; item < items; ++item) EXPECT_EQ(calls[item], 1) << "item " << item;
 }
 
 TEST(ThreadPoolTest, EachItemComesOnce) {
@@ -89,11 +89,12 @@ TEST(ThreadPoolTest, UsesNoMoreThreadsThanAsked) {
   pool.Grow(4);
   std::atomic<int> most{0};
   std::atomic<int> now{0};
-  pool.ParallelFor(300, 2, [&](int, int) {
+  pool.ParallelFor(40, 2, [&](int, int) {
     const int here = ++now;
     int seen = most;
     while (here > seen && !most.compare_exchange_weak(seen, here)) {
     }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // time for others to wake and join
     --now;
   });
   EXPECT_LE(most, 2);
@@ -160,8 +161,8 @@ TEST(ThreadPoolTest, WritesOfTheThreadsAreSeenByTheCaller) {
   pool.Grow(4);
   for (int round = 1; round <= 200; ++round) {
     std::vector<int> values(64, 0);  // no atomics: the pool itself must order the writes
-    pool.ParallelFor(64, 4, [&](int item, int) { values[static_cast<std::size_t>(item)] = item * round; });
-    for (int item = 0; item < 64; ++item) ASSERT_EQ(values[static_cast<std::size_t>(item)], item * round);
+    pool.ParallelFor(64, 4, [&](int item, int) { values[item] = item * round; });
+    for (int item = 0; item < 64; ++item) ASSERT_EQ(values[item], item * round);
   }
 }
 

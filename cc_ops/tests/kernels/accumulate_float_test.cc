@@ -21,11 +21,11 @@ class AccumulateFloatTest : public KernelSetTest {
   // x is [tap][pixel] rows; the kernel is random.
   void ExpectSequentialSums(const std::vector<std::vector<float>>& x, int taps, int pixels, Edge edge, Random* random) {
     const std::size_t channels = x[0].size();
-    std::vector<Word> kernel_words(static_cast<std::size_t>(taps) * channels);
+    std::vector<Word> kernel_words(taps * channels);
     for (Word& word : kernel_words) word = random->Bits();
     const GuardedArray<Word> kernel(kernel_words, edge);
     const Rows<float> rows(x, edge);
-    GuardedArray<float> acc(static_cast<std::size_t>(pixels) * kBlockChannels, edge);
+    GuardedArray<float> acc(pixels * kBlockChannels, edge);
 
     kernels().accumulate_float(rows.table(), pixels, taps, static_cast<int>(channels), kernel.data(), acc.data());
 
@@ -33,11 +33,11 @@ class AccumulateFloatTest : public KernelSetTest {
       for (int o = 0; o < kBlockChannels; ++o) {
         float expected = 0.0f;
         for (int tap = 0; tap < taps; ++tap) {
-          const std::vector<float>& row = x[static_cast<std::size_t>(tap * pixels + p)];
-          const Word* weights = kernel_words.data() + static_cast<std::size_t>(tap) * channels;
+          const std::vector<float>& row = x[tap * pixels + p];
+          const Word* weights = kernel_words.data() + tap * channels;
           for (std::size_t c = 0; c < channels; ++c) expected = PlainStep(expected, row[c], WeightAt(weights[c], o));
         }
-        const float found = acc[static_cast<std::size_t>(p * kBlockChannels + o)];
+        const float found = acc[p * kBlockChannels + o];
         ASSERT_TRUE(SameFloat(found, expected))
             << found << " and not " << expected << ", pixel " << p << " channel " << o;
       }
@@ -49,7 +49,7 @@ class AccumulateFloatTest : public KernelSetTest {
                  " pixels, seed " + std::to_string(seed));
     Random random(seed);
     std::vector<std::vector<float>> x;
-    for (int i = 0; i < taps * pixels; ++i) x.push_back(random.Floats(static_cast<std::size_t>(channels)));
+    for (int i = 0; i < taps * pixels; ++i) x.push_back(random.Floats(channels));
     ExpectSequentialSums(x, taps, pixels, edge, &random);
   }
 };

@@ -33,15 +33,15 @@ class AccumulateIntTest : public KernelSetTest {
     SCOPED_TRACE(std::to_string(taps) + " taps, " + std::to_string(channels) + " channels, " + std::to_string(pixels) +
                  " pixels, zero point " + std::to_string(zero_point) + ", seed " + std::to_string(seed));
     Random random(seed);
-    std::vector<std::vector<X>> x(static_cast<std::size_t>(taps * pixels));
+    std::vector<std::vector<X>> x(taps * pixels);
     for (std::vector<X>& row : x) {
       for (int c = 0; c < channels; ++c) row.push_back(static_cast<X>(random.Int(low, high)));
     }
-    std::vector<Word> kernel_words(static_cast<std::size_t>(taps * channels));
+    std::vector<Word> kernel_words(taps * channels);
     for (Word& word : kernel_words) word = (random.Bits() | 1u) & ~Word{2};  // channel 0 is all -1, channel 1 all +1
     const GuardedArray<Word> kernel(kernel_words, edge);
     const Rows<X> rows(x, edge);
-    GuardedArray<std::int32_t> acc(static_cast<std::size_t>(pixels) * kBlockChannels, edge);
+    GuardedArray<std::int32_t> acc(pixels * kBlockChannels, edge);
 
     Accumulate(rows, pixels, taps, channels, kernel.data(), zero_point, acc.data());
 
@@ -50,12 +50,12 @@ class AccumulateIntTest : public KernelSetTest {
         std::int32_t expected = 0;
         for (int tap = 0; tap < taps; ++tap) {
           for (int c = 0; c < channels; ++c) {
-            const int weight = (kernel_words[static_cast<std::size_t>(tap * channels + c)] >> o) % 2 == 1 ? -1 : 1;
-            const int q = x[static_cast<std::size_t>(tap * pixels + p)][static_cast<std::size_t>(c)];
+            const int weight = (kernel_words[tap * channels + c] >> o) % 2 == 1 ? -1 : 1;
+            const int q = x[tap * pixels + p][c];
             expected += (q - zero_point) * weight;
           }
         }
-        ASSERT_EQ(acc[static_cast<std::size_t>(p * kBlockChannels + o)], expected) << "pixel " << p << " channel " << o;
+        ASSERT_EQ(acc[p * kBlockChannels + o], expected) << "pixel " << p << " channel " << o;
       }
     }
   }

@@ -28,7 +28,7 @@ TEST(BitRangeTest, ExtractsEveryRange) {
   for (int first = 0; first < 128; ++first) {
     for (int count = 1; first + count <= 128; ++count) {
       SCOPED_TRACE("first " + std::to_string(first) + ", count " + std::to_string(count));
-      GuardedArray<Word> to(static_cast<std::size_t>(WordsFor(count)), Edge::kAfter);
+      GuardedArray<Word> to(WordsFor(count), Edge::kAfter);
       ExtractBits(from.data(), first, count, to.data());
       for (int i = 0; i < WordsFor(count) * kWordBits; ++i) {
         ASSERT_EQ(Bit(to.data(), i), i < count && Bit(from.data(), first + i)) << "bit " << i;
@@ -45,8 +45,7 @@ TEST(BitRangeTest, InsertsEveryRange) {
       GuardedArray<Word> to(3, Edge::kAfter);
       const std::vector<Word> before = {random.Bits(), random.Bits(), random.Bits()};
       for (int i = 0; i < 96; ++i) {
-        if ((i < first || i >= first + count) && Bit(before.data(), i))
-          to[static_cast<std::size_t>(i / 32)] |= 1u << i % 32;
+        if ((i < first || i >= first + count) && Bit(before.data(), i)) to[i / 32] |= 1u << i % 32;
       }
       const Word bits = random.Bits() & LowBits(count);
       InsertBits(bits, first, count, to.data());

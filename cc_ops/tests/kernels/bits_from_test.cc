@@ -28,8 +28,7 @@ TEST_P(BitsFromTest, IntIsBelowThreshold) {
         Random random(++seed);
         SCOPED_TRACE(std::to_string(pixels) + " pixels, stride " + std::to_string(stride) + ", seed " +
                      std::to_string(seed));
-        const auto count = static_cast<std::size_t>(pixels);
-        GuardedArray<std::int32_t> acc(count * kBlockChannels, edge);
+        GuardedArray<std::int32_t> acc(pixels * kBlockChannels, edge);
         GuardedArray<std::int32_t> thresholds(kBlockChannels, edge);
         for (std::int32_t& threshold : thresholds) threshold = random.Int(-3, 3);
         thresholds[3] = kMin;  // always +1
@@ -37,7 +36,7 @@ TEST_P(BitsFromTest, IntIsBelowThreshold) {
         for (std::int32_t& a : acc) a = random.OneIn(10) ? random.Int(kMin, kMax) : random.Int(-4, 4);
         acc[3] = kMin;
         acc[4] = kMax - 1;
-        GuardedArray<Word> words((count - 1) * stride + 1, edge);
+        GuardedArray<Word> words((pixels - 1) * stride + 1, edge);
         std::fill(words.begin(), words.end(), kUntouched);
 
         kernels().bits_from_int(acc.data(), pixels, thresholds.data(), words.data(), static_cast<std::int64_t>(stride));
@@ -68,8 +67,7 @@ TEST_P(BitsFromTest, FloatIsBelowZero) {
         Random random(++seed);
         SCOPED_TRACE(std::to_string(pixels) + " pixels, seed " + std::to_string(seed));
         const auto any = [&] { return random.OneIn(4) ? kSpecials[random.Int(0, 7)] : random.Float(); };
-        const auto count = static_cast<std::size_t>(pixels);
-        GuardedArray<float> acc(count * kBlockChannels, edge);
+        GuardedArray<float> acc(pixels * kBlockChannels, edge);
         GuardedArray<float> multiplier(kBlockChannels, edge);
         GuardedArray<float> bias(kBlockChannels, edge);
         for (float& a : acc) a = any();
@@ -80,12 +78,12 @@ TEST_P(BitsFromTest, FloatIsBelowZero) {
         }
         const Range pre = kRanges[random.Int(0, 3)];
         const Range post = kRanges[random.Int(0, 3)];
-        GuardedArray<Word> words(count, edge);
+        GuardedArray<Word> words(pixels, edge);
         const FloatTransform transform = {multiplier.data(), bias.data(), pre.low, pre.high, post.low, post.high};
 
         kernels().bits_from_float(acc.data(), pixels, transform, words.data(), 1);
 
-        for (std::size_t p = 0; p < count; ++p) {
+        for (int p = 0; p < pixels; ++p) {
           for (std::size_t c = 0; c < kBlockChannels; ++c) {
             const float y = PlainTransform(acc[p * kBlockChannels + c], multiplier[c], bias[c], pre, post);
             ASSERT_EQ((words[p] >> c) & 1u, y < 0.0f ? 1u : 0u) << "pixel " << p << " channel " << c << ", y " << y;

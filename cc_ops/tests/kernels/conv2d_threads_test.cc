@@ -34,8 +34,8 @@ class Conv2DThreadsTest : public KernelSetTest {
   void ExpectSameBitsOnAllThreads(const Layer& layer) {
     Random random(1);
     const KernelShape& kernel = layer.kernel;
-    const auto channels_out = static_cast<std::size_t>(kernel.channels_out);
-    std::vector<Word> weights(channels_out * static_cast<std::size_t>(kernel.taps * kernel.words));
+    const int channels_out = kernel.channels_out;
+    std::vector<Word> weights(channels_out * kernel.taps * kernel.words);
     for (Word& word : weights) word = random.Bits() & LowBitsOf(kernel.channels);
     const std::vector<float> multiplier = random.Floats(channels_out);
     const std::vector<float> bias = random.Floats(channels_out);
@@ -54,16 +54,15 @@ class Conv2DThreadsTest : public KernelSetTest {
     }
 
     const int batch = BatchFor(layer);
-    const auto pixels = static_cast<std::size_t>(batch * layer.side * layer.side);
+    const int pixels = batch * layer.side * layer.side;
     const int per_pixel =
         layer.input == ConvInput::kBits ? WordsFor(kernel.groups * kernel.channels) : kernel.groups * kernel.channels;
-    std::vector<Word> bits(pixels * static_cast<std::size_t>(per_pixel));
+    std::vector<Word> bits(pixels * per_pixel);
     for (Word& word : bits) word = random.Bits() & LowBitsOf(kernel.groups * kernel.channels);
     const std::vector<float> reals = random.Floats(bits.size());
     const void* x = layer.input == ConvInput::kBits ? static_cast<const void*>(bits.data()) : reals.data();
     const Window window = Window::Place("side", layer.side, layer.taps_side, 1, 1, Padding::kSame, 0, 0);
-    const std::size_t outputs =
-        layer.output == ConvOutput::kBits ? static_cast<std::size_t>(WordsFor(kernel.channels_out)) : channels_out;
+    const int outputs = layer.output == ConvOutput::kBits ? WordsFor(kernel.channels_out) : channels_out;
 
     Conv2D conv(kernels(), description);
     std::vector<Word> alone(pixels * outputs, 0xa5a5a5a5);

@@ -36,17 +36,17 @@ class FloatsFromTest : public KernelSetTest {
     const GuardedArray<Acc> acc(acc_values, edge);
     const GuardedArray<float> multipliers(multiplier, edge);
     const GuardedArray<float> biases(bias, edge);
-    GuardedArray<float> y(static_cast<std::size_t>((pixels - 1) * stride + channels), edge);
+    GuardedArray<float> y((pixels - 1) * stride + channels, edge);
     std::fill(y.begin(), y.end(), kUntouched);
     const FloatTransform transform = {multipliers.data(), biases.data(), pre.low, pre.high, post.low, post.high};
 
     Convert(acc.data(), pixels, channels, transform, y.data(), stride);
 
     for (std::size_t i = 0; i < y.size(); ++i) {
-      const std::size_t p = i / static_cast<std::size_t>(stride);
-      const std::size_t c = i % static_cast<std::size_t>(stride);
+      const int p = static_cast<int>(i) / stride;
+      const int c = static_cast<int>(i) % stride;
       float expected = kUntouched;
-      if (c < static_cast<std::size_t>(channels)) {
+      if (c < channels) {
         expected = PlainTransform(acc_values[p * kBlockChannels + c], multiplier[c], bias[c], pre, post);
       }
       ASSERT_TRUE(SameFloat(y[i], expected)) << y[i] << " and not " << expected << ", pixel " << p << " channel " << c;

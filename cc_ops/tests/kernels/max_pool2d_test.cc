@@ -30,11 +30,11 @@ void ExpectPlainMaxima(const PoolShape& s, int threads, Edge edge, std::uint32_t
   Random random(seed);
   const Window vertical = Window::Place("height", s.height, s.window_h, s.stride_h, 1, s.padding, 0, 0);
   const Window horizontal = Window::Place("width", s.width, s.window_w, s.stride_w, 1, s.padding, 0, 0);
-  std::vector<int> signs(static_cast<std::size_t>(s.batch * s.height * s.width * s.channels));
+  std::vector<int> signs(s.batch * s.height * s.width * s.channels);
   for (int& sign : signs) sign = random.OneIn(4) ? 1 : -1;  // mostly -1, or every maximum would be +1
   const GuardedArray<Word> x(PackSigns(signs, s.channels), edge);
   const int words = WordsFor(s.channels);
-  GuardedArray<Word> y(static_cast<std::size_t>(s.batch * vertical.output * horizontal.output * words), edge);
+  GuardedArray<Word> y(s.batch * vertical.output * horizontal.output * words, edge);
   std::fill(y.begin(), y.end(), 0xa5a5a5a5u);
   ThreadPool pool;
   pool.Grow(threads);
@@ -52,8 +52,7 @@ void ExpectPlainMaxima(const PoolShape& s, int threads, Edge edge, std::uint32_t
               const int a = row * s.stride_h - vertical.pad + i;
               const int b = column * s.stride_w - horizontal.pad + j;
               if (a < 0 || a >= s.height || b < 0 || b >= s.width) continue;
-              most =
-                  std::max(most, signs[static_cast<std::size_t>(((n * s.height + a) * s.width + b) * s.channels + c)]);
+              most = std::max(most, signs[((n * s.height + a) * s.width + b) * s.channels + c]);
             }
           }
           maxima.push_back(most);

@@ -25,7 +25,7 @@ class PackTest : public KernelSetTest {
 
   void ExpectSignsOf(const std::vector<float>& x, Edge edge) {
     const GuardedArray<float> row(x, edge);
-    GuardedArray<Word> words(static_cast<std::size_t>(WordsFor(static_cast<int>(x.size()))), edge);
+    GuardedArray<Word> words(WordsFor(static_cast<int>(x.size())), edge);
     std::fill(words.begin(), words.end(), ~Word{0});
     kernels().pack_float(row.data(), static_cast<int>(x.size()), words.data());
     std::vector<bool> expected;
@@ -42,7 +42,7 @@ TEST_P(PackTest, FloatOfEveryWidth) {
     for (const Edge edge : kEdges) {
       Random random(++seed);
       SCOPED_TRACE(std::to_string(channels) + " channels, seed " + std::to_string(seed));
-      ExpectSignsOf(random.Floats(static_cast<std::size_t>(channels)), edge);
+      ExpectSignsOf(random.Floats(channels), edge);
     }
   }
 }
@@ -88,7 +88,7 @@ TEST_P(PackTest, Int8OfEveryWidthAndZeroPoint) {
           expected.push_back(x.back() < zero_point);
         }
         const GuardedArray<std::int8_t> row(x, edge);
-        GuardedArray<Word> words(static_cast<std::size_t>(WordsFor(channels)), edge);
+        GuardedArray<Word> words(WordsFor(channels), edge);
         std::fill(words.begin(), words.end(), ~Word{0});
         kernels().pack_int8(row.data(), channels, zero_point, words.data());
         ExpectBits(words, expected);

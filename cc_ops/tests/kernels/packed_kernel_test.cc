@@ -16,15 +16,13 @@ struct Layer {
   std::vector<int> signs;  // [O][tap][channel]
   std::vector<Word> weights;
 
-  int Sign(int o, int tap, int channel) const {
-    return signs[static_cast<std::size_t>((o * shape.taps + tap) * shape.channels + channel)];
-  }
+  int Sign(int o, int tap, int channel) const { return signs[(o * shape.taps + tap) * shape.channels + channel]; }
 };
 
 Layer MakeLayer(int groups, int channels_out, int taps, int channels, Random* random) {
   Layer layer;
   layer.shape = {groups, channels_out, taps, WordsFor(channels), channels};
-  layer.signs = random->Signs(static_cast<std::size_t>(channels_out * taps * channels));
+  layer.signs = random->Signs(channels_out * taps * channels);
   layer.weights = PackSigns(layer.signs, channels);
   return layer;
 }
@@ -57,7 +55,7 @@ TEST(PackedKernelTest, ForBits) {
   ForEachShape([](const Layer& layer) {
     const KernelShape& shape = layer.shape;
     const std::vector<Word> packed = PackForBits(layer.weights.data(), shape);
-    ASSERT_EQ(packed.size(), static_cast<std::size_t>(shape.blocks() * shape.taps * shape.words * 32));
+    ASSERT_EQ(packed.size(), std::size_t{32} * shape.blocks() * shape.taps * shape.words);
     std::size_t at = 0;
     for (int block = 0; block < shape.blocks(); ++block) {
       for (int tap = 0; tap < shape.taps; ++tap) {
@@ -80,7 +78,7 @@ TEST(PackedKernelTest, ForReal) {
   ForEachShape([](const Layer& layer) {
     const KernelShape& shape = layer.shape;
     const std::vector<Word> packed = PackForReal(layer.weights.data(), shape);
-    ASSERT_EQ(packed.size(), static_cast<std::size_t>(shape.blocks() * shape.taps * shape.channels));
+    ASSERT_EQ(packed.size(), std::size_t{1} * shape.blocks() * shape.taps * shape.channels);
     std::size_t at = 0;
     for (int block = 0; block < shape.blocks(); ++block) {
       for (int tap = 0; tap < shape.taps; ++tap) {
@@ -100,7 +98,7 @@ TEST(PackedKernelTest, TapSums) {
   ForEachShape([](const Layer& layer) {
     const KernelShape& shape = layer.shape;
     const std::vector<std::int32_t> sums = TapSums(layer.weights.data(), shape);
-    ASSERT_EQ(sums.size(), static_cast<std::size_t>(shape.blocks() * shape.taps * 32));
+    ASSERT_EQ(sums.size(), std::size_t{32} * shape.blocks() * shape.taps);
     std::size_t at = 0;
     for (int block = 0; block < shape.blocks(); ++block) {
       for (int tap = 0; tap < shape.taps; ++tap) {
@@ -122,7 +120,7 @@ TEST(PackedKernelTest, Channels) {
     std::vector<int> values;
     for (int o = 0; o < shape.channels_out; ++o) values.push_back(1000 + o);
     const std::vector<int> packed = PackChannels(values.data(), shape, -7);
-    ASSERT_EQ(packed.size(), static_cast<std::size_t>(shape.blocks() * 32));
+    ASSERT_EQ(packed.size(), std::size_t{32} * shape.blocks());
     for (std::size_t i = 0; i < packed.size(); ++i) {
       const int o = ChannelAt(shape, static_cast<int>(i / 32), static_cast<int>(i % 32));
       ASSERT_EQ(packed[i], o < 0 ? -7 : 1000 + o);

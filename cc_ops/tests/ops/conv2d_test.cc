@@ -28,7 +28,7 @@ class Conv2DOpTest : public testing::Test {
   // Weights of another shape, whose values do not matter.
   void SetWeights(const std::vector<int>& dims) {
     std::size_t size = 1;
-    for (const int dim : dims) size *= static_cast<std::size_t>(dim);
+    for (const int dim : dims) size *= dim;
     weights_.assign(size, 0);
     weights_info_ = Constant(ElementType::kInt32, dims, weights_);
   }
@@ -41,7 +41,7 @@ class Conv2DOpTest : public testing::Test {
   }
 
   Random random_ = Random(1);
-  std::vector<int> signs_ = random_.Signs(std::size_t{6} * 40);
+  std::vector<int> signs_ = random_.Signs(6 * 40);
   std::vector<Word> weights_ = PackSigns(signs_, 40);
   std::vector<float> multiplier_ = random_.Floats(6);
   std::vector<float> bias_ = random_.Floats(6);
@@ -52,7 +52,7 @@ class Conv2DOpTest : public testing::Test {
 };
 
 TEST_F(Conv2DOpTest, FloatAndPackedOutput) {
-  const std::vector<int> x = random_.Signs(std::size_t{3} * 40);
+  const std::vector<int> x = random_.Signs(3 * 40);
   const TensorInfo info = Variable(ElementType::kInt32, {1, 1, 3, 2});
   std::vector<int> sums;
   for (std::size_t i = 0; i < 18; ++i) {

@@ -22,7 +22,7 @@ class DequantizeTest : public testing::Test {
 
 TEST_F(DequantizeTest, BitsBecomePlusAndMinusOne) {
   Random random(1);
-  const std::vector<int> signs = random.Signs(std::size_t{2} * 3 * 37);
+  const std::vector<int> signs = random.Signs(2 * 3 * 37);
   EXPECT_EQ(Prepare(Variable(ElementType::kInt32, {2, 3, 2})), (std::vector<int>{2, 3, 37}));
   const std::vector<float> y = harness_.Run<float>(op_.get(), PackSigns(signs, 37), signs.size());
   EXPECT_EQ(y, std::vector<float>(signs.begin(), signs.end()));

@@ -33,7 +33,7 @@ class FullyConnectedTest : public testing::Test {
   }
 
   Random random_ = Random(1);
-  std::vector<int> signs_ = random_.Signs(std::size_t{kChannelsOut} * kChannelsIn);
+  std::vector<int> signs_ = random_.Signs(kChannelsOut * kChannelsIn);
   std::vector<Word> weights_ = PackSigns(signs_, kChannelsIn);
   std::vector<float> multiplier_ = random_.Floats(kChannelsOut);
   std::vector<float> bias_ = random_.Floats(kChannelsOut);
@@ -44,15 +44,15 @@ class FullyConnectedTest : public testing::Test {
 };
 
 TEST_F(FullyConnectedTest, FloatOutput) {
-  const std::vector<int> x = random_.Signs(std::size_t{4} * kChannelsIn);
+  const std::vector<int> x = random_.Signs(4 * kChannelsIn);
   const TensorInfo info = Variable(ElementType::kInt32, {4, 3});
   EXPECT_EQ(harness_.Prepare(op_.get(), FloatInputs(info), ElementType::kFloat32), (std::vector<int>{4, kChannelsOut}));
-  const auto y = harness_.Run<float>(op_.get(), PackSigns(x, kChannelsIn), std::size_t{4} * kChannelsOut);
+  const auto y = harness_.Run<float>(op_.get(), PackSigns(x, kChannelsIn), 4 * kChannelsOut);
   for (std::size_t i = 0; i < y.size(); ++i) EXPECT_TRUE(SameFloat(y[i], Plain(x, i / kChannelsOut, i % kChannelsOut)));
 }
 
 TEST_F(FullyConnectedTest, PackedOutput) {
-  const std::vector<int> x = random_.Signs(std::size_t{4} * kChannelsIn);
+  const std::vector<int> x = random_.Signs(4 * kChannelsIn);
   const TensorInfo info = Variable(ElementType::kInt32, {4, 3});
   EXPECT_EQ(harness_.Prepare(op_.get(), BitInputs(info), ElementType::kInt32), (std::vector<int>{4, 2}));
   std::vector<int> expected;
@@ -81,19 +81,19 @@ TEST_F(FullyConnectedTest, LeadingDimensionsAreKeptOrFlattened) {
 TEST_F(FullyConnectedTest, FlattenOfChannelsThatFillNoWord) {
   weights_ = PackSigns(signs_, 35);  // rows of [2 pixels][35 channels]
   weights_info_ = Constant(ElementType::kInt32, {kChannelsOut, 4}, weights_);
-  const std::vector<int> x = random_.Signs(std::size_t{3} * kChannelsIn);
+  const std::vector<int> x = random_.Signs(3 * kChannelsIn);
   const TensorInfo info = Variable(ElementType::kInt32, {3, 1, 2, 2});
   EXPECT_EQ(harness_.Prepare(op_.get(), FloatInputs(info), ElementType::kFloat32), (std::vector<int>{3, kChannelsOut}));
-  const auto y = harness_.Run<float>(op_.get(), PackSigns(x, 35), std::size_t{3} * kChannelsOut);
+  const auto y = harness_.Run<float>(op_.get(), PackSigns(x, 35), 3 * kChannelsOut);
   for (std::size_t i = 0; i < y.size(); ++i) EXPECT_TRUE(SameFloat(y[i], Plain(x, i / kChannelsOut, i % kChannelsOut)));
 }
 
 TEST_F(FullyConnectedTest, RealInputs) {
-  std::vector<std::int8_t> x(std::size_t{2} * kChannelsIn);
+  std::vector<std::int8_t> x(2 * kChannelsIn);
   for (std::int8_t& q : x) q = static_cast<std::int8_t>(random_.Int(-128, 127));
   const TensorInfo info = Variable(ElementType::kInt8, {2, kChannelsIn}, 5);
   EXPECT_EQ(harness_.Prepare(op_.get(), FloatInputs(info), ElementType::kFloat32), (std::vector<int>{2, kChannelsOut}));
-  const auto y = harness_.Run<float>(op_.get(), x, std::size_t{2} * kChannelsOut);
+  const auto y = harness_.Run<float>(op_.get(), x, 2 * kChannelsOut);
   for (std::size_t i = 0; i < y.size(); ++i) {
     int acc = 0;
     for (std::size_t c = 0; c < kChannelsIn; ++c) {
@@ -188,7 +188,7 @@ TEST_F(FullyConnectedTest, RefusesZeroPointsOutsideTheType) {
 TEST_F(FullyConnectedTest, RefusesSumsOfBitsThatOverflow) {
   constexpr int kWords = (1 << 30) / 32;
   weights_info_.dims = {1, kWords};
-  weights_info_.constant_bytes = std::size_t{4} * kWords;  // refused before any is read
+  weights_info_.constant_bytes = 4 * kWords;  // refused before any is read
   op_ = MakeOpWith("BnnFullyConnected", With(kOptions, {{"channels_in", 1 << 30}}));
   EXPECT_REFUSAL(
       harness_.Prepare(op_.get(), FloatInputs(Variable(ElementType::kInt32, {1, kWords})), ElementType::kFloat32),

@@ -154,7 +154,7 @@ TEST(OptionsTest, SurvivesDamagedBytes) {
     Bytes bytes = originals[random.Int(0, 3)];
     const int changes = random.Int(1, 4);
     for (int change = 0; change < changes; ++change) {
-      const auto at = static_cast<std::size_t>(random.Int(0, static_cast<int>(bytes.size()) - 1));
+      const int at = random.Int(0, static_cast<int>(bytes.size()) - 1);
       switch (random.Int(0, 3)) {
         case 0:
           bytes[at] = static_cast<std::uint8_t>(random.Bits());
@@ -178,7 +178,7 @@ TEST(OptionsTest, SurvivesDamagedBytes) {
 TEST(OptionsTest, SurvivesRandomBytes) {
   Random random(2);
   for (int i = 0; i < 20000; ++i) {
-    Bytes bytes(static_cast<std::size_t>(random.Int(0, 40)));
+    Bytes bytes(random.Int(0, 40));
     for (std::uint8_t& byte : bytes)
       byte = static_cast<std::uint8_t>(random.OneIn(2) ? random.Bits() : random.Bits() % 9);
     if (bytes.size() >= 3) {

@@ -24,7 +24,7 @@ class QuantizeTest : public testing::Test {
 
 TEST_F(QuantizeTest, FloatRows) {
   Random random(1);
-  const std::vector<float> x = random.Floats(std::size_t{3} * 50 * 37);  // more than one task of rows
+  const std::vector<float> x = random.Floats(3 * 50 * 37);  // more than one task of rows
   EXPECT_EQ(Prepare(Variable(ElementType::kFloat32, {3, 50, 37})), (std::vector<int>{3, 50, 2}));
   std::vector<int> signs;
   for (const float value : x) signs.push_back(value < 0.0f ? -1 : 1);

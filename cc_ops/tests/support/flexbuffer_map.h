@@ -26,7 +26,7 @@ inline Bytes FlexbufferMap(const std::map<std::string, std::int64_t>& entries, i
     bytes.insert(bytes.end(), entry.first.begin(), entry.first.end());
     bytes.push_back(0);
   }
-  while (bytes.size() % static_cast<std::size_t>(width) != 0) bytes.push_back(0);
+  while (bytes.size() % width != 0) bytes.push_back(0);
   append(entries.size());
   const std::uint64_t keys = bytes.size();
   for (const std::uint64_t place : key_places) append(bytes.size() - place);
@@ -36,7 +36,7 @@ inline Bytes FlexbufferMap(const std::map<std::string, std::int64_t>& entries, i
   const std::uint64_t values = bytes.size();
   for (const auto& entry : entries) append(static_cast<std::uint64_t>(entry.second));
   for (std::size_t i = 0; i < entries.size(); ++i) bytes.push_back(kInt | log2_width);
-  while (bytes.size() % static_cast<std::size_t>(width) != 0) bytes.push_back(0);
+  while (bytes.size() % width != 0) bytes.push_back(0);
   append(bytes.size() - values);
   bytes.push_back(kMap | log2_width);
   bytes.push_back(static_cast<std::uint8_t>(width));

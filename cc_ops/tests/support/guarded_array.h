@@ -25,7 +25,7 @@ template <typename T>
 class GuardedArray {
  public:
   GuardedArray(std::size_t size, Edge edge) : size_(size) {
-    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const auto page = sysconf(_SC_PAGESIZE);
     const std::size_t inside = (size * sizeof(T) + page - 1) / page * page;
     mapped_ = inside + 2 * page;
     void* mapping = mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -59,7 +59,7 @@ class OpHarness {
 
   // For an op whose only variable input is the first.
   template <typename Y, typename X>
-  std::vector<Y> Run(Op* op, const std::vector<X>& x, std::size_t outputs) {
+  std::vector<Y> Run(Op* op, const std::vector<X>& x, int outputs) {
     std::vector<Y> y(outputs);
     op->Run({x.data(), nullptr, nullptr, nullptr}, y.data(), resources_);
     return y;

@@ -18,13 +18,12 @@ constexpr Range kNoActivation = {-kInfinity, kInfinity};
 // Rows of +-1 as packed rows.
 inline std::vector<Word> PackSigns(const std::vector<int>& signs, int channels) {
   const int words = channels / 32 + (channels % 32 == 0 ? 0 : 1);
-  const std::size_t rows = signs.size() / static_cast<std::size_t>(channels);
-  std::vector<Word> packed(rows * static_cast<std::size_t>(words), 0);
+  const std::size_t rows = signs.size() / channels;
+  std::vector<Word> packed(rows * words, 0);
   for (std::size_t row = 0; row < rows; ++row) {
     for (int c = 0; c < channels; ++c) {
-      if (signs[row * static_cast<std::size_t>(channels) + static_cast<std::size_t>(c)] < 0) {
-        packed[row * static_cast<std::size_t>(words) + static_cast<std::size_t>(c / 32)] |= std::uint32_t{1}
-                                                                                            << (c % 32);
+      if (signs[row * channels + c] < 0) {
+        packed[row * words + c / 32] |= std::uint32_t{1} << (c % 32);
       }
     }
   }
@@ -35,9 +34,9 @@ inline std::vector<Word> PackSigns(const std::vector<int>& signs, int channels) 
 inline std::vector<int> UnpackSigns(const std::vector<Word>& packed, int channels) {
   const int words = channels / 32 + (channels % 32 == 0 ? 0 : 1);
   std::vector<int> signs;
-  for (std::size_t row = 0; row < packed.size() / static_cast<std::size_t>(words); ++row) {
+  for (std::size_t row = 0; row < packed.size() / words; ++row) {
     for (int c = 0; c < channels; ++c) {
-      const Word word = packed[row * static_cast<std::size_t>(words) + static_cast<std::size_t>(c / 32)];
+      const Word word = packed[row * words + c / 32];
       signs.push_back((word >> (c % 32)) % 2 == 1 ? -1 : 1);
     }
   }
@@ -64,8 +63,14 @@ inline float PlainStep(float acc, float x, int weight) {
 }
 inline std::int32_t PlainStep(std::int32_t acc, std::int32_t x, int weight) { return acc + x * weight; }
 
+inline std::uint32_t BitsOf(float x) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  return bits;
+}
+
 // The same bits, or both NaN (the sign and payload of a NaN are no part of the format).
-inline bool SameFloat(float a, float b) { return (a != a && b != b) || std::memcmp(&a, &b, sizeof(float)) == 0; }
+inline bool SameFloat(float a, float b) { return (a != a && b != b) || BitsOf(a) == BitsOf(b); }
 
 }  // namespace keras_bnn
 

@@ -35,19 +35,19 @@ class Random {
     return sign * std::ldexp(mantissa, Int(-8, 7));
   }
 
-  std::vector<int> Signs(std::size_t count) {
+  std::vector<int> Signs(int count) {
     std::vector<int> signs(count);
     for (int& sign : signs) sign = Sign();
     return signs;
   }
 
-  std::vector<float> Floats(std::size_t count) {
+  std::vector<float> Floats(int count) {
     std::vector<float> floats(count);
     for (float& x : floats) x = Float();
     return floats;
   }
 
-  std::vector<int> Ints(std::size_t count, int low, int high) {
+  std::vector<int> Ints(int count, int low, int high) {
     std::vector<int> ints(count);
     for (int& x : ints) x = Int(low, high);
     return ints;

@@ -15,8 +15,6 @@ namespace {
 
 constexpr Range kRanges[] = {kNoActivation, {0.0f, kInfinity}, {-1.0f, 1.0f}, {0.0f, 6.0f}};
 
-std::size_t Size(int count) { return static_cast<std::size_t>(count); }
-
 template <typename T>
 GuardedArray<unsigned char> BytesOfValues(const std::vector<T>& values, Edge edge) {
   GuardedArray<unsigned char> bytes(values.size() * sizeof(T), edge);
@@ -42,13 +40,13 @@ RandomLayer::RandomLayer(const ConvShape& shape, Random* random) : shape_(shape)
   zero_point_ = shape.input == ConvInput::kInt8 ? random->Int(-128, 127) : random->Int(0, 255);
   pre_activation_ = kRanges[random->Int(0, 3)];
   activation_ = kRanges[random->Int(0, 3)];
-  signs_ = random->Signs(Size(shape.channels_out) * Size(reduced));
+  signs_ = random->Signs(shape.channels_out * reduced);
   weights_ = PackSigns(signs_, group_channels);
-  multiplier_ = random->Floats(Size(shape.channels_out));
-  bias_ = random->Floats(Size(shape.channels_out));
+  multiplier_ = random->Floats(shape.channels_out);
+  bias_ = random->Floats(shape.channels_out);
   const int step = shape.input == ConvInput::kBits ? 1 : 50;
   const int most = step * (1 + static_cast<int>(std::sqrt(static_cast<double>(reduced))));
-  thresholds_ = random->Ints(Size(shape.channels_out), -most, most);
+  thresholds_ = random->Ints(shape.channels_out, -most, most);
   for (std::int32_t& threshold : thresholds_) {
     if (random->OneIn(10)) threshold = std::numeric_limits<std::int32_t>::min();
     if (random->OneIn(10)) threshold = std::numeric_limits<std::int32_t>::max();
@@ -126,7 +124,7 @@ std::vector<Acc> RandomLayer::PlainSums(const Image& image) const {
       for (int column = 0; column < horizontal.output; ++column) {
         for (int o = 0; o < shape_.channels_out; ++o) {
           Acc acc = 0;
-          const int* weight = signs_.data() + Size(o) * Size(shape_.kernel_h * shape_.kernel_w * group_in);
+          const int* weight = signs_.data() + o * (shape_.kernel_h * shape_.kernel_w * group_in);
           for (int i = 0; i < shape_.kernel_h; ++i) {
             for (int j = 0; j < shape_.kernel_w; ++j) {
               const int y = row * vertical.stride - vertical.pad + i * vertical.dilation;
@@ -137,7 +135,7 @@ std::vector<Acc> RandomLayer::PlainSums(const Image& image) const {
                 if (inside) {
                   const int channel = o / group_out * group_in + c;
                   const int pixel = (n * image.height + y) * image.width + x;
-                  value = static_cast<Acc>(image.values[Size(pixel * shape_.channels_in + channel)]) - zero_point;
+                  value = static_cast<Acc>(image.values[pixel * shape_.channels_in + channel]) - zero_point;
                 }
                 acc = PlainStep(acc, value, *weight);
               }
@@ -153,8 +151,8 @@ std::vector<Acc> RandomLayer::PlainSums(const Image& image) const {
 
 template <typename Acc>
 void RandomLayer::ExpectOutputOf(const std::vector<Acc>& sums, ConvOutput output, const unsigned char* y) const {
-  const std::size_t channels = Size(shape_.channels_out);
-  const std::size_t words = Size(WordsFor(shape_.channels_out));
+  const std::size_t channels = shape_.channels_out;
+  const std::size_t words = WordsFor(shape_.channels_out);
   for (std::size_t pixel = 0; pixel < sums.size() / channels; ++pixel) {
     for (std::size_t o = 0; o < channels; ++o) {
       const Acc acc = sums[pixel * channels + o];
@@ -186,7 +184,7 @@ void RandomLayer::ExpectPlainOutput(Conv2D* conv, ConvOutput output, const Image
   const int pixels = image.batch * shape_.Vertical(image.height).output * shape_.Horizontal(image.width).output;
   const int per_pixel = output == ConvOutput::kBits ? WordsFor(shape_.channels_out) : shape_.channels_out;
   const GuardedArray<unsigned char> x = Stored(image, edge);
-  GuardedArray<unsigned char> y(Size(pixels) * Size(per_pixel) * 4, edge);
+  GuardedArray<unsigned char> y(pixels * per_pixel * 4, edge);
   std::fill(y.begin(), y.end(), static_cast<unsigned char>(0xa5));
   conv->Run(x.data(), y.data(), *pool);
   if (shape_.input == ConvInput::kFloat32) {

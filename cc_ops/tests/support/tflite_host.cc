@@ -23,8 +23,6 @@ std::vector<int> AsIntArray(const std::vector<int>& values) {
 
 TfLiteIntArray* IntArray(std::vector<int>* array) { return reinterpret_cast<TfLiteIntArray*>(array->data()); }
 
-std::size_t Index(int tensor) { return static_cast<std::size_t>(tensor); }
-
 }  // namespace
 
 struct TfLiteHost::Node {
@@ -62,7 +60,7 @@ TfLiteHost::~TfLiteHost() {
 }
 
 int TfLiteHost::AddTensor(const char* name, TfLiteType type, const std::vector<int>& dims) {
-  TfLiteTensor tensor = {};
+  TfLiteTensor tensor = {};  // NOLINT(bugprone-invalid-enum-default-initialization): both enums are set below
   tensor.type = type;
   tensor.allocation_type = kArenaAllocated;
   tensors_.push_back(tensor);
@@ -76,11 +74,11 @@ int TfLiteHost::AddTensor(const char* name, TfLiteType type, const std::vector<i
 int TfLiteHost::AddConstantBytes(const char* name, TfLiteType type, const std::vector<int>& dims, const void* data,
                                  std::size_t bytes) {
   const int tensor = AddTensor(name, type, dims);
-  data_[Index(tensor)] = std::make_unique<GuardedArray<unsigned char>>(bytes, Edge::kAfter);
-  if (bytes > 0) std::memcpy(data_[Index(tensor)]->data(), data, bytes);
-  tensors_[Index(tensor)].data = data_[Index(tensor)]->data();
-  tensors_[Index(tensor)].bytes = bytes;
-  tensors_[Index(tensor)].allocation_type = kTfLiteMmapRo;
+  data_[tensor] = std::make_unique<GuardedArray<unsigned char>>(bytes, Edge::kAfter);
+  if (bytes > 0) std::memcpy(data_[tensor]->data(), data, bytes);
+  tensors_[tensor].data = data_[tensor]->data();
+  tensors_[tensor].bytes = bytes;
+  tensors_[tensor].allocation_type = kTfLiteMmapRo;
   return tensor;
 }
 
@@ -144,9 +142,9 @@ TfLiteStatus TfLiteHost::GetExecutionPlan(TfLiteContext* context, TfLiteIntArray
 TfLiteStatus TfLiteHost::GetNodeAndRegistration(TfLiteContext* context, int index, TfLiteNode** node,
                                                 TfLiteRegistration** registration) {
   TfLiteHost* host = From(context);
-  if (!host->applying_ || index < 0 || Index(index) >= host->nodes_.size()) return kTfLiteError;
-  *node = &host->nodes_[Index(index)].node;
-  *registration = &host->nodes_[Index(index)].registration;
+  if (!host->applying_ || index < 0 || index >= static_cast<int>(host->nodes_.size())) return kTfLiteError;
+  *node = &host->nodes_[index].node;
+  *registration = &host->nodes_[index].registration;
   return kTfLiteOk;
 }
 
@@ -169,10 +167,10 @@ TfLiteStatus TfLiteHost::ResizeTensor(TfLiteContext* context, TfLiteTensor* tens
 }
 
 void TfLiteHost::SetDims(int tensor, const std::vector<int>& dims) {
-  dims_[Index(tensor)] = AsIntArray(dims);
-  tensors_[Index(tensor)].dims = IntArray(&dims_[Index(tensor)]);
-  tensors_[Index(tensor)].data = nullptr;  // until tensors are allocated again
-  data_[Index(tensor)].reset();
+  dims_[tensor] = AsIntArray(dims);
+  tensors_[tensor].dims = IntArray(&dims_[tensor]);
+  tensors_[tensor].data = nullptr;  // until tensors are allocated again
+  data_[tensor].reset();
 }
 
 // Replaces each run of neighbours in the plan that are all in `nodes` by a kernel of the delegate.
@@ -212,7 +210,7 @@ void TfLiteHost::ReplaceRun(const std::vector<int>& nodes, const TfLiteRegistrat
   if (nodes.empty()) return;
   std::vector<int> written, read, kept;
   for (const int node : nodes) {
-    const Node& original = nodes_[Index(node)];
+    const Node& original = nodes_[node];
     for (std::size_t i = 1; i < original.inputs.size(); ++i) {
       const int input = original.inputs[i];
       if (!Contains(written, input) && !Contains(read, input)) read.push_back(input);
@@ -249,14 +247,14 @@ TfLiteStatus TfLiteHost::ResizeInput(int tensor, const std::vector<int>& dims) {
 TfLiteStatus TfLiteHost::AllocateTensors() {
   MoveTables();
   for (const int index : plan_) {
-    Node& node = nodes_[Index(index)];
+    Node& node = nodes_[index];
     if (node.registration.prepare == nullptr) continue;
     if (node.registration.prepare(&context_, &node.node) != kTfLiteOk) return kTfLiteError;
   }
   MoveTables();
   std::vector<int> visible = inputs_;
   for (const int index : plan_) {
-    const Node& node = nodes_[Index(index)];
+    const Node& node = nodes_[index];
     visible.insert(visible.end(), node.inputs.begin() + 1, node.inputs.end());
     visible.insert(visible.end(), node.outputs.begin() + 1, node.outputs.end());
   }
@@ -264,8 +262,7 @@ TfLiteStatus TfLiteHost::AllocateTensors() {
     TfLiteTensor& tensor = tensors_[i];
     if (tensor.allocation_type == kTfLiteMmapRo || !Contains(visible, static_cast<int>(i))) continue;
     tensor.bytes = tensor.type == kTfLiteFloat32 || tensor.type == kTfLiteInt32 ? 4 : 1;
-    for (int axis = 0; axis < tensor.dims->size; ++axis)
-      tensor.bytes *= static_cast<std::size_t>(tensor.dims->data[axis]);
+    for (int axis = 0; axis < tensor.dims->size; ++axis) tensor.bytes *= tensor.dims->data[axis];
     data_[i] = std::make_unique<GuardedArray<unsigned char>>(tensor.bytes, Edge::kAfter);
     std::fill(data_[i]->begin(), data_[i]->end(), static_cast<unsigned char>(0xa5));
     tensor.data = data_[i]->data();
@@ -275,7 +272,7 @@ TfLiteStatus TfLiteHost::AllocateTensors() {
 
 TfLiteStatus TfLiteHost::Invoke() {
   for (const int index : plan_) {
-    Node& node = nodes_[Index(index)];
+    Node& node = nodes_[index];
     if (node.registration.invoke == nullptr) return kTfLiteError;  // an op that nobody can run
     if (node.registration.invoke(&context_, &node.node) != kTfLiteOk) return kTfLiteError;
   }
@@ -284,25 +281,25 @@ TfLiteStatus TfLiteHost::Invoke() {
 
 void TfLiteHost::WriteBytes(int tensor, const void* data, std::size_t bytes) {
   if (bytes != TensorBytes(tensor)) std::abort();
-  if (bytes > 0) std::memcpy(tensors_[Index(tensor)].data, data, bytes);
+  if (bytes > 0) std::memcpy(tensors_[tensor].data, data, bytes);
 }
 
 void TfLiteHost::ReadBytes(int tensor, void* data, std::size_t bytes) const {
-  if (bytes > 0) std::memcpy(data, tensors_[Index(tensor)].data, bytes);
+  if (bytes > 0) std::memcpy(data, tensors_[tensor].data, bytes);
 }
 
-std::size_t TfLiteHost::TensorBytes(int tensor) const { return tensors_[Index(tensor)].bytes; }
+std::size_t TfLiteHost::TensorBytes(int tensor) const { return tensors_[tensor].bytes; }
 
 std::vector<int> TfLiteHost::Dims(int tensor) const {
-  const std::vector<int>& array = dims_[Index(tensor)];
+  const std::vector<int>& array = dims_[tensor];
   return {array.begin() + 1, array.end()};
 }
 
-bool TfLiteHost::HasData(int tensor) const { return tensors_[Index(tensor)].data != nullptr; }
+bool TfLiteHost::HasData(int tensor) const { return tensors_[tensor].data != nullptr; }
 
 int TfLiteHost::PartitionCount() const {
   int count = 0;
-  for (const int index : plan_) count += nodes_[Index(index)].registration.init != nullptr ? 1 : 0;
+  for (const int index : plan_) count += nodes_[index].registration.init != nullptr ? 1 : 0;
   return count;
 }
 
