@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -63,7 +64,8 @@ def settle_batch_normalization(model: keras.Sequential, x: np.ndarray) -> None:
 
 def compare(model: keras.Model, path: str, x: np.ndarray, y: np.ndarray) -> None:
     """Converts the model, runs the packed file on all images, and prints how it compares with Keras."""
-    report = keras_bnn.convert(model, path)
+    reference = str(Path(path).with_suffix(".float.tflite"))
+    report = keras_bnn.convert(model, path, reference_path=reference)
     print(f"\n{report}\n")
     start = time.perf_counter()
     packed = keras_bnn.runtime.Interpreter(path).predict(x).argmax(-1)
@@ -74,4 +76,5 @@ def compare(model: keras.Model, path: str, x: np.ndarray, y: np.ndarray) -> None
     print(f"test error             {np.mean(expected != y):>22.2%} {np.mean(packed != y):>16.2%}")
     print(f"equal predictions      {'':>22} {np.sum(expected == packed):>16,}")
     print(f"file size in bytes     {sizes[0]:>22,} {sizes[1]:>16,}   {sizes[0] / sizes[1]:.1f} times smaller")
-    print(f"\n{path} is written; its images took {seconds / len(x) * 1e6:.0f} us each.")
+    print(f"\n{path} is written; in batches, its images took {seconds / len(x) * 1e6:.0f} us each. One at a time:")
+    print(f"keras-bnn benchmark {path} --reference {reference}")
