@@ -5,6 +5,7 @@ from __future__ import annotations
 import format_reference
 import numpy as np
 import pytest
+
 from keras_bnn.converter.bits import pack_signs, unpack_signs, words_for
 
 

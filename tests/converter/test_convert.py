@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from format_reference import run_packed
 from keras import layers
-from keras_bnn.converter.flatbuffer import CorruptFileError
 from support.float_graphs import FloatGraph, run_file
 
 import keras_bnn
+from keras_bnn.converter.flatbuffer import CorruptFileError
 from keras_bnn.layers import BinaryConv2D, BinaryDense, Quantize
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"

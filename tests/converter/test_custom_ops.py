@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flatbuffers import flexbuffers
+
 from keras_bnn.converter.custom_ops import OPTIONS, decode_options, encode_options
 
 FORMAT = Path(__file__).resolve().parents[2] / "docs" / "format.md"

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from support.float_graphs import FloatGraph, random_input, run_file
+
 from keras_bnn.converter.flatbuffer import CorruptFileError, read_model, write_model
 from keras_bnn.converter.graph import Graph, Model, Signature
-from support.float_graphs import FloatGraph, random_input, run_file
 
 
 def example() -> Model:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from support.float_graphs import FloatGraph, kinds
+
 from keras_bnn.converter.checker import BrokenGraphError, check_graph
 from keras_bnn.converter.graph import Op, Tensor
-from support.float_graphs import FloatGraph, kinds
 
 
 def names(tensors: list[Tensor]) -> set[str]:

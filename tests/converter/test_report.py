@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from support.float_graphs import FloatGraph
+
 from keras_bnn.converter import convert, inspect
 from keras_bnn.converter.report import bytes_text, dims_text, table
-from support.float_graphs import FloatGraph
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from format_reference import activate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from keras_bnn.converter.thresholds import ALWAYS_NEGATIVE, ALWAYS_POSITIVE, find_thresholds
 
 ACTIVATIONS = (0, 1, 2, 3)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.float_graphs import FloatGraph, random_input, run_file
+
 from keras_bnn.converter import convert
 from keras_bnn.converter.exact import exact_reference
 from keras_bnn.converter.flatbuffer import read_model, write_model
 from keras_bnn.converter.verify import SAMPLES, verify_packed
-from support.float_graphs import FloatGraph, random_input, run_file
 
 
 def two_layers(scale: float, *, real_input: bool = False) -> bytes:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from format_reference import VALID, pack
+
 from keras_bnn.converter.flatbuffer import write_model
 from keras_bnn.converter.graph import Model, Signature
-
 from keras_bnn.runtime import Interpreter, cpu_info
 
 CHANNELS = 37

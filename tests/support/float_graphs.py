@@ -12,12 +12,12 @@ import format_reference
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+
+from keras_bnn import runtime
 from keras_bnn.converter.checker import check_graph
 from keras_bnn.converter.flatbuffer import read_model, write_model
 from keras_bnn.converter.graph import Graph, Model, Op, Tensor
 from keras_bnn.converter.passes import Refusal, find_refusals, run_pipeline
-
-from keras_bnn import runtime
 
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3

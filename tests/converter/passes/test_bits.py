@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from keras_bnn.converter.bits import unpack_signs
-from keras_bnn.converter.thresholds import ALWAYS_NEGATIVE, ALWAYS_POSITIVE
 from support.float_graphs import (
     RELU,
     RELU6,
@@ -19,6 +17,9 @@ from support.float_graphs import (
     refusals,
     rewrite_and_compare,
 )
+
+from keras_bnn.converter.bits import unpack_signs
+from keras_bnn.converter.thresholds import ALWAYS_NEGATIVE, ALWAYS_POSITIVE
 
 
 class TestMaxPool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from keras_bnn.converter.custom_ops import EXPLICIT, SAME, VALID
-from keras_bnn.converter.graph import Tensor
 from support.float_graphs import (
     RELU,
     RELU6,
@@ -18,6 +16,9 @@ from support.float_graphs import (
     rewrite,
     rewrite_and_compare,
 )
+
+from keras_bnn.converter.custom_ops import EXPLICIT, SAME, VALID
+from keras_bnn.converter.graph import Tensor
 
 PADS = ("pad_top", "pad_bottom", "pad_left", "pad_right")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from keras_bnn.converter.bits import pack_signs, unpack_signs
 from support.float_graphs import (
     NONE,
     RELU,
@@ -21,6 +20,8 @@ from support.float_graphs import (
     rewrite,
     rewrite_and_compare,
 )
+
+from keras_bnn.converter.bits import pack_signs, unpack_signs
 
 
 def test_weights_scale_and_bias() -> None:

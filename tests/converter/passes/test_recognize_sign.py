@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from keras_bnn.converter.patterns import sign_input
 from support.float_graphs import FloatGraph, kinds, only, random_input, refusals, rewrite, rewrite_and_compare
+
+from keras_bnn.converter.patterns import sign_input
 
 FORMS = ("less", "greater_equal", "zero_greater", "zero_less_equal", "broadcast", "cast", "larq")
 
