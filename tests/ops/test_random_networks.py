@@ -15,7 +15,9 @@ _RANDOMS = st.randoms(use_true_random=False)
 
 
 def _settings(max_examples: int) -> settings:
-    return settings(max_examples=max_examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return settings(
+        max_examples=max_examples, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    )
 
 
 def _check_with_resizes(random: Random, length: int, ops: tuple[str, ...], isa: str, num_threads: int) -> None:

@@ -124,7 +124,7 @@ def test_dense_keeps_the_leading_dimensions(isa: str, kind: str, shape: tuple[in
         assert_equals_reference(op.build(), [draw.inputs(rng, kind, shape)], isa)
 
 
-@pytest.mark.parametrize("num_threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("num_threads", [2, 5])
 def test_large_layers_on_threads(isa: str, num_threads: int) -> None:
     """Enough work for every thread, in an amount that no thread count divides."""
     rng = np.random.default_rng(num_threads)
