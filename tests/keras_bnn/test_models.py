@@ -61,6 +61,8 @@ def stripes() -> tuple[np.ndarray, np.ndarray]:
 
 # What trains a small model sooner: JAX is slow op by op, and TensorFlow takes its time to compile.
 JIT_COMPILE = keras.backend.backend() == "jax"
+# torch.compile takes a minute for such a model.
+SLOW_ON_TORCH = pytest.mark.slow if keras.backend.backend() == "torch" else lambda test: test
 
 
 def train(model: keras.Model, jit_compile: bool = JIT_COMPILE, epochs: int = 8) -> list[float]:
@@ -87,9 +89,8 @@ def test_train_save_and_load(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
 
 
+@SLOW_ON_TORCH
 def test_train_compiled_the_other_way() -> None:
-    if keras.backend.backend() == "torch":
-        pytest.skip("torch compiles with a C++ compiler at run time, which takes minutes")
     losses = train(make_model("sequential"), jit_compile=not JIT_COMPILE, epochs=3)
     assert losses[-1] < 0.9 * losses[0]
 
