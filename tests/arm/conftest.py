@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 from support.userland import Userland, open_userland
 
 _HERE = Path(__file__).resolve().parent
@@ -64,6 +63,8 @@ def digits() -> dict[str, np.ndarray]:
         with np.load(path) as mnist:
             images = dict(mnist)
         return {**images, "x_train": images["x_train"][:6000], "y_train": images["y_train"][:6000]}
+    from sklearn.datasets import load_digits  # costs a second, also where the marker deselects these tests
+
     bunch = load_digits()
     x = np.pad(np.kron(bunch.images * 15, np.ones((1, 3, 3))), ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
     y = bunch.target.astype(np.uint8)
