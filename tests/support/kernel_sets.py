@@ -15,15 +15,18 @@ _NEEDED_FLAGS: dict[str, dict[str, set[str]]] = {
     "aarch64": {"scalar": set(), "neon": set()},
 }
 
+_MACHINE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+_BUILT_HERE = _NEEDED_FLAGS.get(_MACHINE, {"scalar": set()})
+
 ALL = sorted({name for sets in _NEEDED_FLAGS.values() for name in sets})
+BUILT_HERE = sorted(_BUILT_HERE)
 
 
 def why_unsupported(isa: str) -> str | None:
     """Why this machine cannot run a kernel set; None when it can and the library must."""
-    machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
-    needed = _NEEDED_FLAGS.get(machine, {"scalar": set()}).get(isa)
+    needed = _BUILT_HERE.get(isa)
     if needed is None:
-        return f"{isa} kernels are not made for {machine}"
+        return f"{isa} kernels are not made for {_MACHINE}"
     missing = needed - _cpu_flags()
     return f"this CPU shows no {', '.join(sorted(missing))}, which {isa} needs" if missing else None
 
