@@ -7,9 +7,10 @@ from random import Random
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.float_graphs import SAME, VALID, FloatGraph, kinds, random_input, rewrite_and_compare
+
 from keras_bnn.converter.graph import Tensor
 from keras_bnn.converter.patterns import is_signed
-from support.float_graphs import SAME, VALID, FloatGraph, kinds, random_input, rewrite_and_compare
 
 _FORMS = ("less", "greater_equal", "broadcast", "cast", "larq")
 _CHANNELS = (1, 2, 5, 8, 31, 32, 33, 40, 64, 65)
