@@ -1,0 +1,101 @@
+// How a partition fails: with a report, and never with a crash.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "support/partition_fixture.h"
+
+namespace keras_bnn {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class PartitionErrorsTest : public PartitionTest {};
+
+TEST_F(PartitionErrorsTest, AFailedInitIsReportedAndPrepareFails) {
+  const int x = Float("x", {2, 40});
+  const int y = Words("signs", {1});
+  host_->AddNode("BnnQuantize", {x}, {y}, FlexbufferMap({{"version", 3}}));
+  host_->SetInputsAndOutputs({x}, {y});
+  EXPECT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->reports(),
+            "keras-bnn: BnnQuantize (output \"signs\"): the op is of format version 3; this library reads version 1, "
+            "install a newer one\n");
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+}
+
+TEST_F(PartitionErrorsTest, AFailedPrepareIsReportedWithOpAndTensor) {
+  const int x = Float("x", {2, 40});
+  const int y = Float("floats", {1});  // BnnQuantize gives words
+  host_->AddNode("BnnQuantize", {x}, {y}, kVersionOnly);
+  host_->SetInputsAndOutputs({x}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+  EXPECT_EQ(host_->reports(),
+            "keras-bnn: BnnQuantize (output \"floats\"): the output is float32; expected int32 words\n");
+}
+
+TEST_F(PartitionErrorsTest, RecoversFromASizeThatItRefused) {
+  const int x = Words("x", {1, 4, 4, 2});
+  const int y = Words("y", {1});
+  host_->AddNode("BnnMaxPool2D", {x}, {y}, PoolOptions(3, 1));
+  host_->SetInputsAndOutputs({x}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  ASSERT_EQ(host_->ResizeInput(x, {1, 2, 4, 2}), kTfLiteOk);
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+  EXPECT_THAT(host_->reports(), HasSubstr("larger than the padded height of 2 pixels"));
+  ASSERT_EQ(host_->ResizeInput(x, {1, 3, 3, 2}), kTfLiteOk);
+  ASSERT_EQ(host_->AllocateTensors(), kTfLiteOk);
+  host_->Write(x, std::vector<Word>(18, 5));
+  ASSERT_EQ(host_->Invoke(), kTfLiteOk);
+  EXPECT_EQ(host_->Read<Word>(y), (std::vector<Word>{5, 5}));
+}
+
+TEST_F(PartitionErrorsTest, AFailedResizeIsReported) {
+  const int x = Float("x", {2, 40});
+  const int y = Words("y", {1});
+  host_->AddNode("BnnQuantize", {x}, {y}, kVersionOnly);
+  host_->SetInputsAndOutputs({x}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  host_->FailResizes();
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+  EXPECT_THAT(host_->reports(), AllOf(HasSubstr("BnnQuantize"), HasSubstr("could not resize the output")));
+}
+
+TEST_F(PartitionErrorsTest, RefusesNodesOfAnotherForm) {
+  const int x = Float("x", {2, 40});
+  const int y = Words("y", {1});
+  const int z = Words("z", {1});
+  host_->AddNode("BnnQuantize", {x}, {y, z}, kVersionOnly);
+  host_->SetInputsAndOutputs({x}, {y, z});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+  EXPECT_THAT(host_->reports(), HasSubstr("BnnQuantize has 2 outputs; expected 1"));
+}
+
+TEST_F(PartitionErrorsTest, RefusesAnInputThatIsLeftOut) {
+  const int y = Words("y", {1});
+  host_->AddNode("BnnQuantize", {-1}, {y}, kVersionOnly);
+  host_->SetInputsAndOutputs({}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_THAT(host_->reports(), HasSubstr("BnnQuantize (output \"y\"): an input is left out; expected all inputs"));
+}
+
+TEST_F(PartitionErrorsTest, WeightsMustBeConstant) {
+  const int x = Words("x", {2, 2});
+  const int weights = Words("weights", {3, 2});
+  const int thresholds = host_->AddConstant("thresholds", kTfLiteInt32, {3}, std::vector<int>{0, 1, 2});
+  const int y = Words("y", {1});
+  host_->AddNode("BnnFullyConnected", {x, weights, thresholds}, {y},
+                 FlexbufferMap({{"version", 1}, {"channels_in", 40}}));
+  host_->SetInputsAndOutputs({x, weights}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+  EXPECT_THAT(host_->reports(), HasSubstr("the weights are not constant; expected them in the file"));
+}
+
+}  // namespace
+}  // namespace keras_bnn
