@@ -20,6 +20,10 @@ class Lock {
 }  // namespace
 
 ThreadPool::~ThreadPool() {
+  if (Forked()) {
+    for (std::thread& worker : workers_) worker.detach();
+    return;
+  }
   {
     const Lock lock(&mutex_);
     stop_ = true;
@@ -29,6 +33,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::Grow(int threads) {
+  if (Forked()) return;
   const Lock lock(&mutex_);
   try {
     for (int thread = static_cast<int>(workers_.size()) + 1; thread < threads; ++thread) {
@@ -56,7 +61,7 @@ bool ThreadPool::Start(int items, int threads, Call call, const void* context) {
 }
 
 void ThreadPool::Run(int items, int threads, Call call, const void* context) {
-  const bool alone = items <= 1 || threads <= 1 || !Start(items, threads, call, context);
+  const bool alone = items <= 1 || threads <= 1 || Forked() || !Start(items, threads, call, context);
   if (alone) {
     for (int item = 0; item < items; ++item) call(context, item, 0);
     return;

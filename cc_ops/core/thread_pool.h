@@ -8,6 +8,7 @@
 #define KERAS_BNN_CORE_THREAD_POOL_H_
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -40,11 +41,13 @@ class ThreadPool {
  private:
   using Call = void (*)(const void* context, int item, int thread);
 
+  bool Forked() const { return getpid() != owner_; }
   void Run(int items, int threads, Call call, const void* context);
   bool Start(int items, int threads, Call call, const void* context);
   void Work(int thread);
   void TakeItems(int thread);
 
+  const pid_t owner_ = getpid();
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;  // guards the members up to stop_
   pthread_cond_t wake_ = PTHREAD_COND_INITIALIZER;
   pthread_cond_t done_ = PTHREAD_COND_INITIALIZER;

@@ -17,6 +17,10 @@
 
 #include "kernels/kernel_set.h"
 
+#if defined(__FAST_MATH__)
+#error "-ffast-math changes what float operations give: the file format promises the same bits everywhere"
+#endif
+
 namespace keras_bnn {
 namespace {
 

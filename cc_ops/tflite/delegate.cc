@@ -22,7 +22,7 @@ constexpr char kIsaVariable[] = "KERAS_BNN_ISA";
 
 class Delegate {
  public:
-  explicit Delegate(const char* isa) : kernels_(&ChooseKernelSet(isa)) {
+  explicit Delegate(const KernelSet& kernels) : kernels_(&kernels) {
     base_.data_ = this;
     base_.Prepare = Prepare;
     base_.flags = kAllowDynamicTensors;
@@ -66,12 +66,15 @@ TfLiteStatus Delegate::Prepare(TfLiteContext* context, TfLiteDelegate* base) {
 
 TfLiteStatus Delegate::ReplaceOps(TfLiteContext* context, TfLiteDelegate* base) {
   TfLiteIntArray* plan = nullptr;
-  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return kTfLiteError;
+  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk)
+    Refuse("the runtime does not hand out its execution plan");
   std::vector<int> ours = {0};  // laid out as a TfLiteIntArray: size, then nodes
   for (int i = 0; i < plan->size; ++i) {
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
-    if (context->GetNodeAndRegistration(context, plan->data[i], &node, &registration) != kTfLiteOk) return kTfLiteError;
+    if (context->GetNodeAndRegistration(context, plan->data[i], &node, &registration) != kTfLiteOk) {
+      Refuse("the runtime does not hand out node %d of its execution plan", plan->data[i]);
+    }
     if (registration->custom_name != nullptr && IsOp(registration->custom_name)) ours.push_back(plan->data[i]);
   }
   ours[0] = static_cast<int>(ours.size()) - 1;
@@ -117,14 +120,19 @@ TfLiteStatus Delegate::RunPartition(TfLiteContext* context, TfLiteNode* node) {
   });
 }
 
-// The kernel set that the options or, without one, the environment ask for; null for the best one.
-const char* WantedIsa(char** keys, char** values, std::size_t count) {
-  const char* isa = std::getenv(kIsaVariable);
+// The kernel set that the options or, without one, the environment ask for; else the best one.
+const KernelSet& WantedKernelSet(char** keys, char** values, std::size_t count) {
+  const char* isa = nullptr;
   for (std::size_t i = 0; i < count; ++i) {
     if (std::strcmp(keys[i], "isa") != 0) Refuse("the delegate has no option \"%.40s\"; expected isa", keys[i]);
     isa = values[i];
   }
-  return isa;
+  if (isa != nullptr) return ChooseKernelSet(isa);
+  try {
+    return ChooseKernelSet(std::getenv(kIsaVariable));
+  } catch (const Refusal& refusal) {
+    Refuse("%s (the name comes from the environment variable %s)", refusal.what(), kIsaVariable);
+  }
 }
 
 }  // namespace
@@ -133,10 +141,12 @@ const char* WantedIsa(char** keys, char** values, std::size_t count) {
 TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values, size_t num_options,
                                               void (*report_error)(const char*)) {
   try {
-    const char* isa = keras_bnn::WantedIsa(options_keys, options_values, num_options);
-    return (new keras_bnn::Delegate(isa))->base();
-  } catch (const std::exception& error) {
-    if (report_error != nullptr) report_error((std::string("keras-bnn: ") + error.what()).c_str());
+    const keras_bnn::KernelSet& kernels = keras_bnn::WantedKernelSet(options_keys, options_values, num_options);
+    return (new keras_bnn::Delegate(kernels))->base();
+  } catch (const keras_bnn::Refusal& refusal) {
+    if (report_error != nullptr) report_error((std::string("keras-bnn: ") + refusal.what()).c_str());
+  } catch (...) {
+    if (report_error != nullptr) report_error("keras-bnn: out of memory");
   }
   return nullptr;
 }

@@ -1,7 +1,10 @@
 #include "core/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <ctime>
@@ -181,6 +184,27 @@ TEST(ThreadPoolTest, SleepsWhenIdle) {
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   const double used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
   EXPECT_LT(used, 0.1);
+}
+
+TEST(ThreadPoolTest, WorksAloneInAForkedProcess) {
+  auto pool = std::make_unique<ThreadPool>();
+  pool->Grow(3);
+  ExpectEachItemOnce(pool.get(), 100, 3);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(20);  // a hang ends the child by a signal
+    pool->Grow(5);
+    std::vector<int> calls(100, 0);
+    pool->ParallelFor(100, 3, [&](int item, int) { ++calls[item]; });
+    pool.reset();
+    _exit(std::count(calls.begin(), calls.end(), 1) == 100 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  ExpectEachItemOnce(pool.get(), 100, 3);
 }
 
 #if defined(__GLIBC__)
