@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -57,6 +58,14 @@ class BinaryLayer(keras.layers.Layer):
         if self.kernel_quantizer is not None:
             kernel = self.kernel_quantizer(kernel)
         return ops.cast(kernel, self.compute_dtype)
+
+    def quantized_kernels(self) -> list[tuple[keras.Variable, Callable[[Any], Any]]]:
+        """Returns the latent kernels with their quantizers; none before `build`, and no real-valued kernel.
+
+        A layer whose kernels have other names overrides this.
+        """
+        kernel = getattr(self, "kernel", None)
+        return [] if kernel is None or self.kernel_quantizer is None else [(kernel, self.kernel_quantizer)]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
