@@ -4,6 +4,8 @@ A layer names its quantizers by string, by instance, or as any function of one t
 
 >>> quantizers.get("ste_sign").get_config()
 {'clip_value': 1.0}
+
+Each tells in `precision` how many bits a quantized value takes. docs/quantizers.md shows them side by side.
 """
 
 from __future__ import annotations
@@ -14,31 +16,84 @@ from typing import Any
 
 import keras
 
+from keras_bnn.quantizers.approx_sign import ApproxSign, approx_sign
+from keras_bnn.quantizers.dorefa import DoReFa, dorefa
+from keras_bnn.quantizers.learned_threshold_sign import LearnedThresholdSign, learned_threshold_sign
+from keras_bnn.quantizers.magnitude_aware_sign import MagnitudeAwareSign, magnitude_aware_sign
+from keras_bnn.quantizers.no_op import NoOp, no_op
 from keras_bnn.quantizers.quantizer import Quantizer
+from keras_bnn.quantizers.ste_heaviside import SteHeaviside, ste_heaviside
 from keras_bnn.quantizers.ste_sign import SteSign, ste_sign
+from keras_bnn.quantizers.ste_tern import SteTern, ste_tern
+from keras_bnn.quantizers.stochastic_sign import StochasticSign, stochastic_sign
+from keras_bnn.quantizers.swish_sign import SwishSign, swish_sign
 
-__all__ = ["Quantizer", "SteSign", "get", "serialize", "ste_sign"]
+__all__ = [
+    "ApproxSign",
+    "DoReFa",
+    "LearnedThresholdSign",
+    "MagnitudeAwareSign",
+    "NoOp",
+    "Quantizer",
+    "SteHeaviside",
+    "SteSign",
+    "SteTern",
+    "StochasticSign",
+    "SwishSign",
+    "approx_sign",
+    "dorefa",
+    "get",
+    "learned_threshold_sign",
+    "magnitude_aware_sign",
+    "no_op",
+    "serialize",
+    "ste_heaviside",
+    "ste_sign",
+    "ste_tern",
+    "stochastic_sign",
+    "swish_sign",
+]
 
-_BY_NAME: dict[str, type[Quantizer]] = {"ste_sign": SteSign}
+_CLASSES: dict[Callable[..., Any], type] = {
+    ste_sign: SteSign,
+    stochastic_sign: StochasticSign,
+    approx_sign: ApproxSign,
+    swish_sign: SwishSign,
+    magnitude_aware_sign: MagnitudeAwareSign,
+    ste_tern: SteTern,
+    ste_heaviside: SteHeaviside,
+    dorefa: DoReFa,
+    learned_threshold_sign: LearnedThresholdSign,
+    no_op: NoOp,
+}
+_BY_NAME = {function.__name__: quantizer for function, quantizer in _CLASSES.items()}
 
 
 def get(identifier: Any) -> Callable[[Any], Any] | None:
     """Returns the quantizer that `identifier` names.
 
     Args:
-        identifier: None (no quantizer), a name such as "ste_sign", the dict that `serialize` made, a quantizer class,
-            or any callable that takes one tensor.
+        identifier: None (no quantizer), a name such as "ste_sign", the dict that `serialize` made, a quantizer class
+            or the function of the same name, or any callable that takes one tensor.
 
     Returns:
-        None or a callable.
+        None or a callable. A name, a class and a function of this package give a new instance.
 
     Raises:
         ValueError: when identifier is none of these.
+
+    Example:
+
+    >>> quantizers.get("dorefa").precision
+    2
     """
     if isinstance(identifier, dict):
         identifier = keras.saving.deserialize_keras_object(identifier)
     elif isinstance(identifier, str):
         identifier = _BY_NAME.get(identifier, identifier)
+    elif inspect.isfunction(identifier):
+        # The instance has a precision and is saved with the model, which a bare function is not.
+        identifier = _CLASSES.get(identifier, identifier)
     if inspect.isclass(identifier):
         identifier = identifier()
     if identifier is None or callable(identifier):

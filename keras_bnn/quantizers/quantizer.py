@@ -1,4 +1,4 @@
-"""The base class of all quantizers."""
+"""The base class of the quantizers without state."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ class Quantizer:
     """A function from real to quantized values that knows how to write itself into a model's configuration.
 
     A subclass has `__call__(x)`, which keeps the shape and the dtype of x, and `get_config()`, which returns the
-    arguments of its constructor. Quantizers hold no variables, so one instance may serve many layers.
+    arguments of its constructor. It holds no variables, so one instance may serve many layers; a quantizer with
+    variables is a `keras.layers.Layer` instead, as `LearnedThresholdSign` is.
+
+    Attributes:
+        precision: Bits that a quantized value takes.
     """
+
+    precision: int = 32
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the quantized x."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import KerasTensor, ops
+from keras import KerasTensor
 
 from keras_bnn.quantizers.quantizer import Quantizer
+from keras_bnn.quantizers.surrogate import checked_clip_value, sign, straight_through
 
 
 def ste_sign(x: KerasTensor, clip_value: float = 1.0) -> KerasTensor:
@@ -30,24 +31,7 @@ def ste_sign(x: KerasTensor, clip_value: float = 1.0) -> KerasTensor:
     >>> keras.ops.convert_to_numpy(ste_sign(np.array([-2.0, -0.5, -0.0, 0.0, 0.5]))).tolist()
     [-1.0, -1.0, 1.0, 1.0, 1.0]
     """
-    # The TFLite converter keeps a sign as one comparison and one select when the select's values are scalars: right for
-    # activations. In a kernel the same select should fold into a constant, but the converter folds an op only when that
-    # does not blow its operands up: the select's values need the kernel's size. Only kernels arrive as variables.
-    is_kernel = isinstance(x, keras.Variable)
-    x = ops.cast(x, x.dtype)  # reads a variable: a custom gradient takes tensors only
-    one = ops.ones_like(x) if is_kernel else 1.0
-
-    @ops.custom_gradient
-    def sign(x: KerasTensor) -> tuple[KerasTensor, Any]:
-        def gradient(*args: KerasTensor, upstream: KerasTensor | None = None) -> KerasTensor:
-            # torch passes the output's gradient by name, TensorFlow and JAX by position.
-            dy = args[0] if upstream is None else upstream
-            return ops.where(ops.abs(x) <= clip_value, dy, ops.zeros_like(dy))
-
-        # x < 0 rather than x >= 0: a packed bit is `x < 0`, so a NaN is +1 here as it is there.
-        return ops.cast(ops.where(x < 0, -one, one), x.dtype), gradient
-
-    return sign(x)
+    return sign(x, straight_through(clip_value))
 
 
 @keras.saving.register_keras_serializable(package="keras_bnn")
@@ -71,10 +55,10 @@ class SteSign(Quantizer):
     [-1.0, -1.0, 1.0, 1.0]
     """
 
+    precision = 1
+
     def __init__(self, clip_value: float = 1.0) -> None:
-        if not clip_value > 0:
-            raise ValueError(f"SteSign got clip_value={clip_value!r}: pass a number above 0, for example 1.0.")
-        self.clip_value = float(clip_value)
+        self.clip_value = checked_clip_value("SteSign", clip_value)
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the sign of x, of the same shape and dtype."""
