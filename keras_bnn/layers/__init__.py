@@ -14,8 +14,22 @@
 
 from __future__ import annotations
 
+from keras_bnn.layers.binary_conv1d import BinaryConv1D
 from keras_bnn.layers.binary_conv2d import BinaryConv2D
+from keras_bnn.layers.binary_conv2d_transpose import BinaryConv2DTranspose
+from keras_bnn.layers.binary_conv3d import BinaryConv3D
 from keras_bnn.layers.binary_dense import BinaryDense
+from keras_bnn.layers.binary_depthwise_conv2d import BinaryDepthwiseConv2D
+from keras_bnn.layers.binary_separable_conv2d import BinarySeparableConv2D
 from keras_bnn.layers.quantize import Quantize
 
-__all__ = ["BinaryConv2D", "BinaryDense", "Quantize"]
+__all__ = [
+    "BinaryConv1D",
+    "BinaryConv2D",
+    "BinaryConv2DTranspose",
+    "BinaryConv3D",
+    "BinaryDense",
+    "BinaryDepthwiseConv2D",
+    "BinarySeparableConv2D",
+    "Quantize",
+]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from keras_bnn.layers.binary_conv import BinaryConv
@@ -41,9 +39,10 @@ class BinaryConv2D(BinaryConv, keras.layers.Conv2D):
             update.
         bias_constraint: Constraint of the bias.
         input_quantizer: Quantizer of the inputs: a name, an instance, a function of one tensor, or None for
-            real-valued inputs (the first layer of a network).
+            real-valued inputs (the first layer of a network). An instance with weights, such as `RSign()`, serves one
+            layer.
         kernel_quantizer: Quantizer of the kernel, likewise; None for a real-valued kernel.
-        pad_value: 0, 1 or -1: the value outside the image when padding="same". A 0 is neither +1 nor -1, yet packed
+        pad_value: 0, 1 or -1: the value outside the image unless padding="valid". A 0 is neither +1 nor -1, yet packed
             kernels skip it at no cost; 1 and -1 keep the whole computation binary.
         **kwargs: Further arguments of `keras.layers.Conv2D` and `keras.layers.Layer`, for example `name` and `dtype`.
 
@@ -62,50 +61,3 @@ class BinaryConv2D(BinaryConv, keras.layers.Conv2D):
     >>> keras.ops.convert_to_numpy(layer(np.ones((1, 3, 3, 5))))[0, :, :, 0].tolist()
     [[20.0, 30.0, 20.0], [30.0, 45.0, 30.0], [20.0, 30.0, 20.0]]
     """
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | tuple[int, int],
-        strides: int | tuple[int, int] = (1, 1),
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: int | tuple[int, int] = (1, 1),
-        groups: int = 1,
-        activation: Any = None,
-        use_bias: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = "weight_clip",
-        bias_constraint: Any = None,
-        *,
-        input_quantizer: Any = "ste_sign",
-        kernel_quantizer: Any = "ste_sign",
-        pad_value: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            filters=filters,
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            groups=groups,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            input_quantizer=input_quantizer,
-            kernel_quantizer=kernel_quantizer,
-            pad_value=pad_value,
-            **kwargs,
-        )

@@ -35,7 +35,8 @@ class BinaryDense(BinaryLayer, keras.layers.Dense):
             update.
         bias_constraint: Constraint of the bias.
         input_quantizer: Quantizer of the inputs: a name, an instance, a function of one tensor, or None for
-            real-valued inputs (the first layer of a network).
+            real-valued inputs (the first layer of a network). An instance with weights, such as `RSign()`, serves one
+            layer.
         kernel_quantizer: Quantizer of the kernel, likewise; None for a real-valued kernel.
         **kwargs: Further arguments of `keras.layers.Dense` and `keras.layers.Layer`, for example `name` and `dtype`.
 
@@ -89,8 +90,5 @@ class BinaryDense(BinaryLayer, keras.layers.Dense):
         )
 
     def call(self, inputs: KerasTensor, training: bool | None = None) -> KerasTensor:
-        """Returns the outputs."""
-        outputs = ops.matmul(self.quantized_inputs(inputs), self.quantized_kernel(self.kernel))
-        if self.use_bias:
-            outputs = ops.add(outputs, self.bias)
-        return outputs if self.activation is None else self.activation(outputs)
+        """Returns the outputs. Quantizers that behave differently while training see `training`."""
+        return self.biased_and_activated(ops.matmul(self.quantized_inputs(inputs), self.quantized_kernel()))

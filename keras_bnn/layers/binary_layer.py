@@ -3,74 +3,106 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import keras
 from keras import KerasTensor, ops
 
 from keras_bnn import constraints, quantizers
+from keras_bnn.layers.quantizer_ownership import build_quantizer
 
 
 class BinaryLayer(keras.layers.Layer):
-    """Mixin for a Keras layer that quantizes its inputs and its kernel.
+    """Mixin for a Keras layer that quantizes its inputs and its kernels.
 
     Put it before the Keras layer among the base classes. The subclass computes with `quantized_inputs(inputs)` and
-    `quantized_kernel(self.kernel)`; `self.kernel` stays the real-valued latent weight, which the optimizer updates.
+    `quantized_kernel()`; the kernels themselves stay real-valued latent weights, which the optimizer updates.
+
+    A subclass with other kernels than one `kernel` says so in `KERNELS`: the role `"depthwise"` has the constructor
+    arguments `depthwise_quantizer` and `depthwise_constraint`, and its value is the attribute that holds the variable.
 
     Args:
         *args: Positional arguments of the Keras layer.
-        kernel_constraint: As in the Keras layer, or "weight_clip".
         input_quantizer: Quantizer of the inputs (name, instance, function or None), see `keras_bnn.quantizers.get`.
-        kernel_quantizer: Quantizer of the kernel, likewise.
-        **kwargs: Keyword arguments of the Keras layer.
+        **kwargs: Keyword arguments of the Keras layer. For each kernel also `<role>_quantizer`, as for the inputs, and
+            `<role>_constraint`, as in the Keras layer or "weight_clip".
+
+    Raises:
+        ValueError: when data_format is "channels_first", or a quantizer or a constraint is unknown.
     """
 
-    def __init__(
-        self, *args: Any, kernel_constraint: Any, input_quantizer: Any, kernel_quantizer: Any, **kwargs: Any
-    ) -> None:
-        super().__init__(*args, kernel_constraint=constraints.get(kernel_constraint), **kwargs)
-        self.input_quantizer = quantizers.get(input_quantizer)
-        self.kernel_quantizer = quantizers.get(kernel_quantizer)
-        if self.kernel_quantizer is not None and self.kernel_constraint is None:
-            warnings.warn(
-                f"{type(self).__name__} '{self.name}' has a quantized kernel but no kernel_constraint: latent weights "
-                "may grow beyond the range in which they get a gradient, and then stay there; pass "
-                "kernel_constraint='weight_clip'.",
-                stacklevel=2 + type(self).__mro__.index(BinaryLayer),  # the line that makes the layer
+    KERNELS: ClassVar[dict[str, str]] = {"kernel": "kernel"}
+
+    def __init__(self, *args: Any, input_quantizer: Any, **kwargs: Any) -> None:
+        chosen = {f"{role}_quantizer": quantizers.get(kwargs.pop(f"{role}_quantizer")) for role in self.KERNELS}
+        clipped = {f"{role}_constraint": constraints.get(kwargs.pop(f"{role}_constraint")) for role in self.KERNELS}
+        super().__init__(*args, **kwargs, **clipped)
+        if getattr(self, "data_format", "channels_last") != "channels_last":
+            raise ValueError(
+                f"{type(self).__name__} got data_format='{self.data_format}': pass data_format='channels_last' and "
+                "inputs whose last axis is the channels, which is what packed kernels read."
             )
+        self.input_quantizer = quantizers.get(input_quantizer)
+        for name, quantizer in chosen.items():
+            setattr(self, name, quantizer)
+        for role in self.KERNELS:
+            self._warn_of_unclipped(role)
+
+    def _warn_of_unclipped(self, role: str) -> None:
+        if self._kernel_quantizer(role) is None or getattr(self, f"{role}_constraint") is not None:
+            return
+        classes = type(self).__mro__
+        constructors = sum("__init__" in vars(cls) for cls in classes[: classes.index(BinaryLayer) + 1])
+        warnings.warn(
+            f"{type(self).__name__} '{self.name}' has a {role}_quantizer but no {role}_constraint: latent weights "
+            "may grow beyond the range in which they get a gradient, and then stay there; pass "
+            f"{role}_constraint='weight_clip'.",
+            stacklevel=2 + constructors,  # the line that makes the layer
+        )
 
     def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
         """Adds a variable; kernels are exempt from a mixed-precision policy's cast, which comes after the sign.
 
         float16 would round a latent weight of -1e-9 to -0.0 and so turn its sign.
         """
-        if name == "kernel":
+        if name in self.KERNELS.values():
             kwargs["autocast"] = False
         return super().add_weight(*args, name=name, **kwargs)
 
-    def quantized_inputs(self, inputs: KerasTensor) -> KerasTensor:
-        """Returns the inputs as the layer computes with them."""
-        return inputs if self.input_quantizer is None else self.input_quantizer(inputs)
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Creates the kernels, and the variables of quantizers that have some."""
+        super().build(input_shape)
+        build_quantizer(self.input_quantizer, input_shape, self, "input_quantizer")
+        for role, variable in self.KERNELS.items():
+            shape = getattr(self, variable).shape
+            build_quantizer(self._kernel_quantizer(role), shape, self, f"{role}_quantizer")
 
-    def quantized_kernel(self, kernel: Any) -> KerasTensor:
-        """Returns the kernel as the layer computes with it, in the compute dtype."""
-        if self.kernel_quantizer is not None:
-            kernel = self.kernel_quantizer(kernel)
-        return ops.cast(kernel, self.compute_dtype)
+    def quantized_inputs(self, inputs: KerasTensor) -> KerasTensor:
+        """Returns the inputs as the layer computes with them, in the compute dtype."""
+        return inputs if self.input_quantizer is None else ops.cast(self.input_quantizer(inputs), self.compute_dtype)
+
+    def quantized_kernel(self, role: str = "kernel") -> KerasTensor:
+        """Returns a kernel as the layer computes with it, in the compute dtype."""
+        kernel, quantizer = getattr(self, self.KERNELS[role]), self._kernel_quantizer(role)
+        return ops.cast(kernel if quantizer is None else quantizer(kernel), self.compute_dtype)
 
     def quantized_kernels(self) -> list[tuple[keras.Variable, Callable[[Any], Any]]]:
-        """Returns the latent kernels with their quantizers; none before `build`, and no real-valued kernel.
+        """Returns the latent kernels with their quantizers; none before `build`, and no real-valued kernel."""
+        roles = self.KERNELS if self.built else {}
+        pairs = [(getattr(self, variable), self._kernel_quantizer(role)) for role, variable in roles.items()]
+        return [(kernel, quantizer) for kernel, quantizer in pairs if quantizer is not None]
 
-        A layer whose kernels have other names overrides this.
-        """
-        kernel = getattr(self, "kernel", None)
-        return [] if kernel is None or self.kernel_quantizer is None else [(kernel, self.kernel_quantizer)]
+    def biased_and_activated(self, outputs: KerasTensor) -> KerasTensor:
+        """Returns what the layer returns, after the products."""
+        if self.use_bias:
+            outputs = ops.add(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def _kernel_quantizer(self, role: str) -> Callable[[Any], Any] | None:
+        return getattr(self, f"{role}_quantizer")
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        return {
-            **super().get_config(),
-            "input_quantizer": quantizers.serialize(self.input_quantizer),
-            "kernel_quantizer": quantizers.serialize(self.kernel_quantizer),
-        }
+        names = ["input_quantizer", *(f"{role}_quantizer" for role in self.KERNELS)]
+        return {**super().get_config(), **{name: quantizers.serialize(getattr(self, name)) for name in names}}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import KerasTensor
+from keras import KerasTensor, ops
 
 from keras_bnn import quantizers
+from keras_bnn.layers.quantizer_ownership import build_quantizer
 
 
 @keras.saving.register_keras_serializable(package="keras_bnn")
@@ -17,7 +18,8 @@ class Quantize(keras.layers.Layer):
     `outputs = quantizer(inputs)`
 
     Args:
-        quantizer: A name, an instance or a function of one tensor, see `keras_bnn.quantizers.get`.
+        quantizer: A name, an instance or a function of one tensor, see `keras_bnn.quantizers.get`. An instance with
+            weights, such as `RSign()`, serves one layer.
         **kwargs: Arguments of `keras.layers.Layer`, for example `name` and `dtype`.
 
     Input shape:
@@ -42,10 +44,14 @@ class Quantize(keras.layers.Layer):
         self.quantizer = quantizers.get(quantizer)
         self.supports_masking = True
 
-    def call(self, inputs: KerasTensor) -> KerasTensor:
-        """Returns the quantized inputs."""
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the variables of a quantizer that has some."""
+        build_quantizer(self.quantizer, input_shape, self, "quantizer")
+
+    def call(self, inputs: KerasTensor, training: bool | None = None) -> KerasTensor:
+        """Returns the quantized inputs. A quantizer that behaves differently while training sees `training`."""
         assert self.quantizer is not None
-        return self.quantizer(inputs)
+        return ops.cast(self.quantizer(inputs), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input's shape."""

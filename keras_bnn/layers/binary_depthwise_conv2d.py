@@ -1,0 +1,119 @@
+"""The image convolution on signs that keeps channels apart."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+from keras import KerasTensor, ops
+
+from keras_bnn.layers.padding import PaddedLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_bnn")
+class BinaryDepthwiseConv2D(PaddedLayer, keras.layers.DepthwiseConv2D):
+    """A `keras.layers.DepthwiseConv2D` with binary inputs and a binary kernel.
+
+    `outputs = activation(depthwise_conv2d(input_quantizer(inputs), depthwise_quantizer(kernel)) + bias)`
+
+    Output channel `c * depth_multiplier + m` is a sum over the taps of input channel c alone: with the default
+    quantizers (arXiv:1602.02830, eq. 1) an exact integer from -height*width to height*width of the kernel. The
+    gradients of the signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
+
+    Args:
+        kernel_size: One int or two (height, width), in pixels.
+        strides: One int or two equal ones, in pixels.
+        padding: "valid" (none) or "same".
+        depth_multiplier: Positive int, number of output channels per input channel.
+        data_format: None or "channels_last".
+        dilation_rate: One int or two, distance of neighbouring taps in pixels.
+        activation: Activation of the outputs. None by default.
+        use_bias: Whether to add a bias. False by default, since a batch normalization has one.
+        depthwise_initializer: Initializer of the latent kernel.
+        bias_initializer: Initializer of the bias.
+        depthwise_regularizer: Regularizer of the latent kernel.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the outputs.
+        depthwise_constraint: Constraint of the latent kernel, "weight_clip" by default: clip to [-1, 1] after each
+            update.
+        bias_constraint: Constraint of the bias.
+        input_quantizer: Quantizer of the inputs: a name, an instance, a function of one tensor, or None for
+            real-valued inputs. An instance with weights, such as `RSign()`, serves one layer.
+        depthwise_quantizer: Quantizer of the kernel, likewise; None for a real-valued kernel.
+        pad_value: 0, 1 or -1: the value outside the image when padding="same".
+        **kwargs: Further arguments of `keras.layers.DepthwiseConv2D` and `keras.layers.Layer`, for example `name`.
+
+    Input shape:
+        `(batch_size, height, width, channels)`
+
+    Output shape:
+        `(batch_size, new_height, new_width, channels * depth_multiplier)`
+
+    Raises:
+        ValueError: when an argument has no meaning, or data_format is "channels_first"; the message names it.
+
+    Example:
+
+    >>> layer = BinaryDepthwiseConv2D((1, 2), depthwise_initializer="ones")
+    >>> keras.ops.convert_to_numpy(layer(np.array([[[[5, -1], [0, -3], [-2, 7]]]])))[0, 0].tolist()
+    [[2.0, -2.0], [0.0, 0.0]]
+    """
+
+    KERNELS: ClassVar[dict[str, str]] = {"depthwise": "kernel"}
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int] = (1, 1),
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: int | tuple[int, int] = (1, 1),
+        activation: Any = None,
+        use_bias: bool = False,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = "weight_clip",
+        bias_constraint: Any = None,
+        *,
+        input_quantizer: Any = "ste_sign",
+        depthwise_quantizer: Any = "ste_sign",
+        pad_value: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            depth_multiplier=depth_multiplier,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            depthwise_initializer=depthwise_initializer,
+            bias_initializer=bias_initializer,
+            depthwise_regularizer=depthwise_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            depthwise_constraint=depthwise_constraint,
+            bias_constraint=bias_constraint,
+            input_quantizer=input_quantizer,
+            depthwise_quantizer=depthwise_quantizer,
+            pad_value=pad_value,
+            **kwargs,
+        )
+
+    def call(self, inputs: KerasTensor, training: bool | None = None) -> KerasTensor:
+        """Returns the outputs. Quantizers that behave differently while training see `training`."""
+        outputs = ops.depthwise_conv(
+            self.padded(self.quantized_inputs(inputs)),
+            self.quantized_kernel("depthwise"),
+            strides=self.strides,
+            padding=self.remaining_padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+        return self.biased_and_activated(outputs)
