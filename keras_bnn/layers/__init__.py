@@ -22,6 +22,9 @@ from keras_bnn.layers.binary_dense import BinaryDense
 from keras_bnn.layers.binary_depthwise_conv2d import BinaryDepthwiseConv2D
 from keras_bnn.layers.binary_separable_conv2d import BinarySeparableConv2D
 from keras_bnn.layers.quantize import Quantize
+from keras_bnn.layers.rprelu import RPReLU
+from keras_bnn.layers.shift_batch_normalization import ShiftBatchNormalization
+from keras_bnn.quantizers import LearnedThresholdSign as RSign
 
 __all__ = [
     "BinaryConv1D",
@@ -32,4 +35,7 @@ __all__ = [
     "BinaryDepthwiseConv2D",
     "BinarySeparableConv2D",
     "Quantize",
+    "RPReLU",
+    "RSign",
+    "ShiftBatchNormalization",
 ]
