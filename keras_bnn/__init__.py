@@ -15,14 +15,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_bnn import constraints, converter, layers, quantizers, runtime
+    from keras_bnn import callbacks, constraints, converter, layers, metrics, quantizers, runtime
     from keras_bnn.converter import convert
+    from keras_bnn.weights.binary_weights import binary_weights, set_binary_weights
+    from keras_bnn.weights.quantized_scope import quantized_scope
 
     __version__: str
 
-__all__ = ["__version__", "constraints", "convert", "converter", "layers", "quantizers", "runtime"]
+__all__ = [
+    "__version__",
+    "binary_weights",
+    "callbacks",
+    "constraints",
+    "convert",
+    "converter",
+    "layers",
+    "metrics",
+    "quantized_scope",
+    "quantizers",
+    "runtime",
+    "set_binary_weights",
+]
 
-_SUBPACKAGES = frozenset({"constraints", "converter", "layers", "quantizers", "runtime"})
+_SUBPACKAGES = frozenset({"callbacks", "constraints", "converter", "layers", "metrics", "quantizers", "runtime"})
+_FUNCTIONS = {
+    "binary_weights": "keras_bnn.weights",
+    "convert": "keras_bnn.converter",
+    "quantized_scope": "keras_bnn.weights",
+    "set_binary_weights": "keras_bnn.weights",
+}
 _TRAIN_EXTRA = frozenset({"keras", "tensorflow"})
 
 
@@ -35,8 +56,8 @@ def __getattr__(name: str) -> Any:
     try:
         if name in _SUBPACKAGES:
             return importlib.import_module(f"keras_bnn.{name}")
-        if name == "convert":
-            return importlib.import_module("keras_bnn.converter").convert
+        if name in _FUNCTIONS:
+            return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     except ModuleNotFoundError as error:
         if error.name in _TRAIN_EXTRA:
             raise ImportError(

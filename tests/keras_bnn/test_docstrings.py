@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bnn import quantizers
+from keras_bnn import layers, quantizers
 
-PACKAGES = ("quantizers", "constraints", "layers")
+PACKAGES = ("quantizers", "constraints", "layers", "weights", "metrics", "callbacks")
 
 
 def modules() -> list[str]:
@@ -24,5 +24,5 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_examples(name: str) -> None:
-    names = {"np": np, "keras": keras, "quantizers": quantizers}
+    names = {"np": np, "keras": keras, "layers": layers, "quantizers": quantizers}
     assert doctest.testmod(importlib.import_module(name), extraglobs=names).failed == 0
