@@ -74,9 +74,10 @@ class BinaryLayer(keras.layers.Layer):
         """Creates the kernels, and the variables of quantizers that have some."""
         super().build(input_shape)
         build_quantizer(self.input_quantizer, input_shape, self, "input_quantizer")
-        for role, variable in self.KERNELS.items():
-            shape = getattr(self, variable).shape
-            build_quantizer(self._kernel_quantizer(role), shape, self, f"{role}_quantizer")
+        for role, name in self.KERNELS.items():
+            variable, quantizer = getattr(self, name), self._kernel_quantizer(role)
+            build_quantizer(quantizer, variable.shape, self, f"{role}_quantizer")
+            variable.quantizer = quantizer  # tells an optimizer, which sees variables alone, that the kernel is binary
 
     def quantized_inputs(self, inputs: KerasTensor) -> KerasTensor:
         """Returns the inputs as the layer computes with them, in the compute dtype."""
