@@ -15,7 +15,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_bnn import callbacks, constraints, converter, layers, metrics, quantizers, runtime
+    from keras_bnn import (
+        callbacks,
+        constraints,
+        converter,
+        initializers,
+        layers,
+        metrics,
+        optimizers,
+        quantizers,
+        runtime,
+    )
     from keras_bnn.converter import convert
     from keras_bnn.weights.binary_weights import binary_weights, set_binary_weights
     from keras_bnn.weights.quantized_scope import quantized_scope
@@ -29,15 +39,29 @@ __all__ = [
     "constraints",
     "convert",
     "converter",
+    "initializers",
     "layers",
     "metrics",
+    "optimizers",
     "quantized_scope",
     "quantizers",
     "runtime",
     "set_binary_weights",
 ]
 
-_SUBPACKAGES = frozenset({"callbacks", "constraints", "converter", "layers", "metrics", "quantizers", "runtime"})
+_SUBPACKAGES = frozenset(
+    {
+        "callbacks",
+        "constraints",
+        "converter",
+        "initializers",
+        "layers",
+        "metrics",
+        "optimizers",
+        "quantizers",
+        "runtime",
+    }
+)
 _FUNCTIONS = {
     "binary_weights": "keras_bnn.weights",
     "convert": "keras_bnn.converter",

@@ -53,6 +53,7 @@ class SplitOptimizer(keras.optimizers.Optimizer):
     Example:
 
     >>> from keras_bnn.layers import BinaryDense
+    >>> from keras_bnn.optimizers import Bop
     >>> model = keras.Sequential([keras.Input((4,)), BinaryDense(3), keras.layers.BatchNormalization()])
     >>> model.compile(optimizer=SplitOptimizer(binary=Bop(), other="adam"), loss="mse")
     >>> history = model.fit(np.ones((2, 4)), np.ones((2, 3)), verbose=0)

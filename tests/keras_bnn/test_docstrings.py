@@ -12,14 +12,15 @@ import pytest
 
 from keras_bnn import layers, quantizers
 
-PACKAGES = ("quantizers", "constraints", "layers", "weights", "metrics", "callbacks")
+PACKAGES = ("quantizers", "constraints", "initializers", "layers", "optimizers", "weights", "metrics", "callbacks")
 
 
 def modules() -> list[str]:
     """The packages and all their modules."""
     names = [f"keras_bnn.{package}" for package in PACKAGES]
     paths = {name: importlib.import_module(name).__path__ for name in names}
-    return names + [module.name for name in names for module in pkgutil.iter_modules(paths[name], f"{name}.")]
+    found = [module.name for name in names for module in pkgutil.iter_modules(paths[name], f"{name}.")]
+    return [*names, *found, "keras_bnn.power_of_two"]
 
 
 @pytest.mark.parametrize("name", modules())
