@@ -55,4 +55,4 @@ def straight_through_ap2(x: Any) -> KerasTensor:
     def function(x: KerasTensor) -> tuple[KerasTensor, Any]:
         return ap2(x), lambda *args, upstream=None: args[0] if upstream is None else upstream
 
-    return function(ops.convert_to_tensor(x))
+    return function(ops.cast(x, x.dtype))  # reads a variable: a custom gradient takes tensors only
