@@ -92,7 +92,8 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         self._value = float(value)
         owner, name = self._owner()
         held = getattr(owner, name)
-        if isinstance(held, keras.Variable):
+        has_setter = isinstance(getattr(type(owner), name, None), property)
+        if isinstance(held, keras.Variable) and not has_setter:
             held.assign(self._value)
         else:
             setattr(owner, name, self._value)
@@ -102,23 +103,17 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         model = self.model  # on JAX, puts the optimizer's state into its variables
         owner = model.optimizer
         *path, name = self.hyperparameter.split(".")
-        if not hasattr(owner, self.hyperparameter.split(".")[0]):
+        if not hasattr(owner, [*path, name][0]):
             owner = getattr(owner, "inner_optimizer", owner)  # mixed_float16 wraps the optimizer in a loss scale
-        for part in [*path, name]:
-            if not hasattr(owner, part):
-                raise ValueError(
-                    f"HyperparameterScheduler got hyperparameter='{self.hyperparameter}', but {type(owner).__name__} "
-                    f"has no '{part}': pass the name of an attribute of the optimizer."
-                )
-            if part is not name:
-                owner = getattr(owner, part)
-        held = getattr(owner, name)
+        for part in path:
+            owner = self._attribute(owner, part)
+        held = self._attribute(owner, name)
         if isinstance(held, keras.Variable):
             return owner, name
         if callable(getattr(owner, f"_{name}", None)) or not isinstance(held, Real):
             raise ValueError(
-                f"HyperparameterScheduler cannot set {name} of {type(owner).__name__}, which has a schedule of its own or "
-                "is no number: create the optimizer with a plain number."
+                f"HyperparameterScheduler cannot set {name} of {type(owner).__name__}, which has a schedule of its own "
+                "or is no number: create the optimizer with a plain number."
             )
         if _is_traced(model):
             raise ValueError(
@@ -127,6 +122,14 @@ class HyperparameterScheduler(keras.callbacks.Callback):
                 "a keras.Variable."
             )
         return owner, name
+
+    def _attribute(self, owner: Any, name: str) -> Any:
+        if not hasattr(owner, name):
+            raise ValueError(
+                f"HyperparameterScheduler got hyperparameter='{self.hyperparameter}', but {type(owner).__name__} has "
+                f"no '{name}': pass the name of an attribute of the optimizer."
+            )
+        return getattr(owner, name)
 
     def _print(self) -> None:
         if self.verbose:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -53,26 +54,24 @@ class FlipRatio(keras.metrics.Metric):
         self, model: keras.layers.Layer, per_kernel: bool = False, name: str = "flip_ratio", dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self._kernels = binary_kernels(model)
-        if not self._kernels:
+        kernels = binary_kernels(model)
+        if not kernels:
             raise ValueError(
                 f"FlipRatio got '{model.name}', which has no binary kernel: pass a model with binary layers whose "
                 "kernel_quantizer is not None."
             )
         self.per_kernel = per_kernel
+        self._paths = list(kernels)
+        # Within a partial, the kernels are not taken for variables of the metric.
+        self._signs = functools.partial(_signs, list(kernels.values()))
         self._last_signs = [
             self.add_variable(variable.shape, "zeros", dtype="int8", aggregation="none", name="signs")
-            for variable, _ in self._kernels.values()
+            for variable, _ in kernels.values()
         ]
-        self._ratios = self.add_variable((len(self._kernels),), "zeros", name="ratios")
+        self._ratios = self.add_variable((len(kernels),), "zeros", name="ratios")
         self._updates = self.add_variable((), "zeros", name="updates")
         for last, signs in zip(self._last_signs, self._signs(), strict=True):
             last.assign(signs)
-
-    def _signs(self) -> Iterator[KerasTensor]:
-        # A quantizer may be shared: the signs belong to the kernels, never to it.
-        for variable, quantizer in self._kernels.values():
-            yield ops.cast(ops.sign(ops.stop_gradient(quantizer(variable))), "int8")
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Compares the kernels with those of the call before (or with the first ones); takes no arguments.
@@ -100,9 +99,15 @@ class FlipRatio(keras.metrics.Metric):
         total = ops.sum(ratios * ops.convert_to_tensor(sizes, dtype=self.dtype)) / sum(sizes)
         if not self.per_kernel:
             return total
-        return {self.name: total, **{f"{self.name}/{path}": ratios[i] for i, path in enumerate(self._kernels)}}
+        return {self.name: total, **{f"{self.name}/{path}": ratios[i] for i, path in enumerate(self._paths)}}
 
     def reset_state(self) -> None:
         """Starts a new average; the next update is still compared with the last one."""
         self._ratios.assign(ops.zeros(self._ratios.shape))
         self._updates.assign(0)
+
+
+def _signs(kernels: list[tuple[keras.Variable, Callable[[Any], Any]]]) -> Iterator[KerasTensor]:
+    """Yields the present signs of each kernel: they belong to it, never to a quantizer, which may be shared."""
+    for variable, quantizer in kernels:
+        yield ops.cast(ops.sign(ops.stop_gradient(quantizer(variable))), "int8")

@@ -7,16 +7,13 @@ from typing import Any
 
 import keras
 
-from keras_bnn.layers.binary_layer import BinaryLayer
-
 _REAL_PRECISION = 32
 
 
 def binary_kernels(model: keras.layers.Layer) -> dict[str, tuple[keras.Variable, Callable[[Any], Any]]]:
     """Returns the latent kernels of a built model, or of one layer, with the quantizers that make them binary.
 
-    Nested models and layers within layers are searched. A kernel that serves several times is named once, at its
-    first place. A kernel whose quantizer keeps real values ("no_op") is left out.
+    A kernel whose quantizer keeps real values ("no_op") is left out.
 
     Args:
         model: A built model or layer.
@@ -34,26 +31,20 @@ def binary_kernels(model: keras.layers.Layer) -> dict[str, tuple[keras.Variable,
     >>> [path.split("/")[-2:] for path in binary_kernels(model)]
     [['hidden', 'kernel']]
     """
+    if not model.built:
+        raise ValueError(f"'{model.name}' has no weights yet: call it on data, or give a model an Input.")
     # In the middle of an epoch on JAX, fit holds the values and the variables are empty.
     getattr(model, "jax_state_sync", lambda: None)()
     kernels: dict[str, tuple[keras.Variable, Callable[[Any], Any]]] = {}
-    seen: set[int] = set()
-    for layer in model._flatten_layers():
-        if not isinstance(layer, BinaryLayer):
+    for variable in model.weights:
+        quantizer = getattr(variable, "quantizer", None)  # binary layers mark their kernels
+        if quantizer is None or getattr(quantizer, "precision", 1) >= _REAL_PRECISION:
             continue
-        if not layer.built:
-            raise ValueError(
-                f"{type(layer).__name__} '{layer.name}' has no weights yet: call the model on data or give it an Input."
-            )
-        for variable, quantizer in layer.quantized_kernels():
-            if id(variable) in seen or getattr(quantizer, "precision", 1) >= _REAL_PRECISION:
-                continue
-            seen.add(id(variable))
-            path, number = variable.path, 0
-            while path in kernels:
-                number += 1
-                path = f"{variable.path}_{number}"
-            kernels[path] = variable, quantizer
+        path, number = variable.path, 0
+        while path in kernels:
+            number += 1
+            path = f"{variable.path}_{number}"
+        kernels[path] = variable, quantizer
     return kernels
 
 
