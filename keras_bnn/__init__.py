@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_bnn import (
+        applications,
         callbacks,
         constraints,
         converter,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         runtime,
     )
     from keras_bnn.converter import convert
+    from keras_bnn.larq_weights import load_larq_weights
     from keras_bnn.weights.binary_weights import binary_weights, set_binary_weights
     from keras_bnn.weights.quantized_scope import quantized_scope
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "applications",
     "binary_weights",
     "callbacks",
     "constraints",
@@ -41,6 +44,7 @@ __all__ = [
     "converter",
     "initializers",
     "layers",
+    "load_larq_weights",
     "metrics",
     "optimizers",
     "quantized_scope",
@@ -51,6 +55,7 @@ __all__ = [
 
 _SUBPACKAGES = frozenset(
     {
+        "applications",
         "callbacks",
         "constraints",
         "converter",
@@ -65,6 +70,7 @@ _SUBPACKAGES = frozenset(
 _FUNCTIONS = {
     "binary_weights": "keras_bnn.weights",
     "convert": "keras_bnn.converter",
+    "load_larq_weights": "keras_bnn.larq_weights",
     "quantized_scope": "keras_bnn.weights",
     "set_binary_weights": "keras_bnn.weights",
 }
