@@ -111,7 +111,7 @@ class Bop(keras.optimizers.Optimizer):
         momentum = self._momentums[self._get_variable_index(variable)]
         gamma, threshold = ops.cast(learning_rate, variable.dtype), ops.cast(self.threshold, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
-        new_momentum = ops.add(momentum, ops.multiply(gamma, ops.subtract(gradient, momentum)))
+        new_momentum = ops.add(ops.multiply(1 - gamma, momentum), ops.multiply(gamma, gradient))
         signs = ops.cast(ops.where(ops.less(variable, 0), -1.0, 1.0), variable.dtype)
         flips = ops.greater(ops.multiply(signs, new_momentum), threshold)
         self.assign(momentum, new_momentum)

@@ -83,7 +83,7 @@ class ShiftAdaMax(keras.optimizers.Optimizer):
         index = self._get_variable_index(variable)
         momentum, norm = self._momentums[index], self._norms[index]
         gradient = ops.cast(gradient, variable.dtype)
-        new_momentum = ops.add(momentum, ops.multiply(1 - self.beta_1, ops.subtract(gradient, momentum)))
+        new_momentum = ops.add(ops.multiply(self.beta_1, momentum), ops.multiply(1 - self.beta_1, gradient))
         new_norm = ops.maximum(ops.multiply(self.beta_2, norm), ops.abs(gradient))
         self.assign(momentum, new_momentum)
         self.assign(norm, new_norm)
