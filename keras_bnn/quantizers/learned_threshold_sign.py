@@ -33,9 +33,9 @@ def learned_threshold_sign(x: KerasTensor, threshold: Any) -> KerasTensor:
     >>> keras.ops.convert_to_numpy(learned_threshold_sign(x, np.array([0.5, 2.0]))).tolist()
     [[-1.0, -1.0], [1.0, 1.0]]
     """
-    # As a sign of a difference, not as a comparison with the threshold: the converter knows signs, and adds the
-    # threshold to the bias in front of it.
-    return ops.cast(approx_sign(ops.subtract(x, threshold)), x.dtype)
+    # As the sign of a sum, not as a comparison with the threshold: the converters know signs, and take what is added in
+    # front of a sign into the bias of a convolution.
+    return ops.cast(approx_sign(ops.add(x, ops.negative(threshold))), x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_bnn")
@@ -81,7 +81,7 @@ class LearnedThresholdSign(keras.layers.Layer):
         threshold_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, **kwargs)  # the cast to float16 comes after the sign
         self.threshold_initializer = keras.initializers.get(threshold_initializer)
         self.threshold_regularizer = keras.regularizers.get(threshold_regularizer)
         self.threshold_constraint = keras.constraints.get(threshold_constraint)
@@ -106,8 +106,8 @@ class LearnedThresholdSign(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(min_ndim=1, axes={-1: channels})
 
     def call(self, x: KerasTensor) -> KerasTensor:
-        """Returns signs of the shape and the dtype of x."""
-        return learned_threshold_sign(x, self.threshold)
+        """Returns signs of the shape of x, in the compute dtype."""
+        return ops.cast(learned_threshold_sign(x, self.threshold), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input's shape."""

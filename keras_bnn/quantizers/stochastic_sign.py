@@ -82,16 +82,18 @@ class StochasticSign(keras.layers.Layer):
     precision = 1
 
     def __init__(self, seed: int | None = None, clip_value: float = 1.0, **kwargs: Any) -> None:
-        # No autocast: a kernel's sign is taken before the cast to float16, which would round -1e-9 to -0.0.
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(
+            autocast=False, **kwargs
+        )  # the cast to float16, which rounds -1e-9 to -0.0, comes after the sign
         self.clip_value = checked_clip_value("StochasticSign", clip_value)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
     def call(self, x: KerasTensor, training: bool | None = None) -> KerasTensor:
-        """Returns signs of the shape and the dtype of x."""
-        return stochastic_sign(x, self.seed_generator, self.clip_value) if training else ste_sign(x, self.clip_value)
+        """Returns signs of the shape of x, in the compute dtype."""
+        signs = stochastic_sign(x, self.seed_generator, self.clip_value) if training else ste_sign(x, self.clip_value)
+        return ops.cast(signs, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input's shape."""
