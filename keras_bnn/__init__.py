@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from keras_bnn.converter import convert
     from keras_bnn.larq_weights import load_larq_weights
+    from keras_bnn.model_summary import summary
     from keras_bnn.weights.binary_weights import binary_weights, set_binary_weights
     from keras_bnn.weights.quantized_scope import quantized_scope
 
@@ -51,6 +52,7 @@ __all__ = [
     "quantizers",
     "runtime",
     "set_binary_weights",
+    "summary",
 ]
 
 _SUBPACKAGES = frozenset(
@@ -73,6 +75,7 @@ _FUNCTIONS = {
     "load_larq_weights": "keras_bnn.larq_weights",
     "quantized_scope": "keras_bnn.weights",
     "set_binary_weights": "keras_bnn.weights",
+    "summary": "keras_bnn.model_summary",
 }
 _TRAIN_EXTRA = frozenset({"keras", "tensorflow"})
 

@@ -12,7 +12,18 @@ import pytest
 
 from keras_bnn import layers, quantizers
 
-PACKAGES = ("quantizers", "constraints", "initializers", "layers", "optimizers", "weights", "metrics", "callbacks")
+PACKAGES = (
+    "quantizers",
+    "constraints",
+    "initializers",
+    "layers",
+    "optimizers",
+    "weights",
+    "metrics",
+    "callbacks",
+    "model_graph",
+    "model_summary",
+)
 
 
 def modules() -> list[str]:

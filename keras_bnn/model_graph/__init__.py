@@ -1,0 +1,8 @@
+"""A model's graph for those who read it: layer calls in order, and how many bits flow between them."""
+
+from __future__ import annotations
+
+from keras_bnn.model_graph.bits import dtype_bits, gives_signs, keeps_values, output_bits, precision
+from keras_bnn.model_graph.graph import LayerCall, ModelGraph
+
+__all__ = ["LayerCall", "ModelGraph", "dtype_bits", "gives_signs", "keeps_values", "output_bits", "precision"]

@@ -1,0 +1,8 @@
+"""`keras_bnn.summary(model)`: bits, weights, memory and multiply-accumulates of each layer."""
+
+from __future__ import annotations
+
+from keras_bnn.model_summary.layer_summary import LayerSummary, ModelSummary
+from keras_bnn.model_summary.summarize import summary
+
+__all__ = ["LayerSummary", "ModelSummary", "summary"]
