@@ -55,7 +55,7 @@ class SwishSign(Quantizer):
     `dx = dy * beta * (2 - z * tanh(z / 2)) / (1 + cosh(z))`.
 
     Args:
-        beta: Positive float, 5.0 as in the paper. The larger, the closer the gradient is to the derivative of the sign.
+        beta: Positive float. The larger, the closer the gradient is to the derivative of the sign.
 
     Raises:
         ValueError: when beta is not positive.
