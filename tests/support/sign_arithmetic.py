@@ -44,7 +44,7 @@ def conv2d(
 
 
 def depthwise_conv2d(x: np.ndarray, w: np.ndarray, strides: tuple, dilation: tuple) -> np.ndarray:
-    """Convolve each channel of images [N, H, W, C] by itself with a kernel [kh, kw, C, M]; channel c makes c*M and on."""
+    """Convolve each channel of images [N, H, W, C] by itself with a kernel [kh, kw, C, M]; output channel c * M + m."""
     channels = [conv2d(x[..., c : c + 1], w[:, :, c : c + 1], strides, dilation) for c in range(x.shape[-1])]
     return np.concatenate(channels, axis=-1)
 
