@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-FILES = [FOLDER / f"test_{name}.py" for name in ("quantizers", "constraints", "layers", "layer_contract", "models")]
+NAMES = (
+    "constraints",
+    "layer_contract",
+    "layers",
+    "models",
+    "quantizers",
+    "quantizers_in_models",
+    "quantizers_values",
+    "quantizers_with_state",
+)
+FILES = [FOLDER / f"test_{name}.py" for name in NAMES]
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
