@@ -82,9 +82,8 @@ class StochasticSign(keras.layers.Layer):
     precision = 1
 
     def __init__(self, seed: int | None = None, clip_value: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(
-            autocast=False, **kwargs
-        )  # the cast to float16, which rounds -1e-9 to -0.0, comes after the sign
+        # Without autocast, so that the cast to float16, which rounds -1e-9 to -0.0, comes after the sign.
+        super().__init__(autocast=False, **kwargs)
         self.clip_value = checked_clip_value("StochasticSign", clip_value)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)

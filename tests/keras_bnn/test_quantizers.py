@@ -127,8 +127,12 @@ def test_a_variable_is_read(name: str) -> None:
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", [name for name in QUANTIZERS if QUANTIZERS[name][1] == 1])
 def test_mixed_precision_quantizes_the_float32_kernel(name: str, policy: str) -> None:
-    layer = BinaryDense(2, dtype=policy, input_quantizer=None, kernel_quantizer=name)
-    layer.build((1, 1))
+    keras.config.set_dtype_policy(policy)  # also for the quantizers that are layers
+    try:
+        layer = BinaryDense(2, input_quantizer=None, kernel_quantizer=name)
+        layer.build((1, 1))
+    finally:
+        keras.config.set_dtype_policy("float32")
     layer.kernel.assign([[1e-9, -1e-9]])  # float16 has neither, it would round them to 0.0 and -0.0
     positive, negative = numpy(layer(np.ones((1, 1), np.float32)))[0]
     assert positive > negative or (name == "magnitude_aware_sign" and policy == "mixed_float16")  # +-1e-9 underflow
