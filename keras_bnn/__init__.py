@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         quantizers,
         runtime,
     )
+    from keras_bnn.binarization import binarize
     from keras_bnn.converter import convert
     from keras_bnn.larq_weights import load_larq_weights
     from keras_bnn.model_summary import summary
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "applications",
+    "binarize",
     "binary_weights",
     "callbacks",
     "constraints",
@@ -70,6 +72,7 @@ _SUBPACKAGES = frozenset(
     }
 )
 _FUNCTIONS = {
+    "binarize": "keras_bnn.binarization",
     "binary_weights": "keras_bnn.weights",
     "convert": "keras_bnn.converter",
     "load_larq_weights": "keras_bnn.larq_weights",

@@ -21,6 +21,7 @@ PACKAGES = (
     "weights",
     "metrics",
     "callbacks",
+    "binarization",
     "model_graph",
     "model_summary",
 )
