@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -147,7 +148,14 @@ class SplitOptimizer(keras.optimizers.Optimizer):
         store["iterations"] = ops.convert_to_numpy(self._iterations)
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads what `save_own_variables` saved."""
+        """Loads what `save_own_variables` saved; as in Keras, warns of another optimizer's state and leaves it."""
+        if list(store.keys()) != ["iterations"]:
+            warnings.warn(
+                f"SplitOptimizer '{self.name}' found the state of another optimizer in the file and starts anew: load "
+                "the model under the dtype policy that it was saved under, or compile it with the optimizer it had.",
+                stacklevel=2,
+            )
+            return
         self._iterations.assign(store["iterations"][()])
 
     def get_config(self) -> dict[str, Any]:
