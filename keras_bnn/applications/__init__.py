@@ -8,6 +8,7 @@ Each function returns a `keras.Model` with random weights, or with those of a lo
 
 from __future__ import annotations
 
+import keras_bnn.needs_keras  # noqa: F401  names the extra where Keras is missing
 from keras_bnn.applications.alexnet import BinaryAlexNet
 from keras_bnn.applications.binarynet import BinaryNetCIFAR10, BinaryNetMNIST, BinaryNetSVHN
 from keras_bnn.applications.birealnet import BiRealNet18

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import keras_bnn.needs_keras  # noqa: F401  names the extra where Keras is missing
 from keras_bnn.layers.binary_conv1d import BinaryConv1D
 from keras_bnn.layers.binary_conv2d import BinaryConv2D
 from keras_bnn.layers.binary_conv2d_transpose import BinaryConv2DTranspose

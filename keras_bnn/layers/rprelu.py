@@ -15,7 +15,7 @@ class RPReLU(keras.layers.Layer):
 
     With `r = x - input_shift`: `y = (r if r > 0 else alpha * r) + output_shift`.
 
-    Gradient: `dx = dy if r > 0, alpha * dy if r < 0, 0 if r = 0`, `dinput_shift = -sum(dx)`, `dalpha = sum(r * dy)` over
+    Gradient: `dx = dy if r > 0, alpha * dy if r < 0, 0 if r = 0`, `dinput_shift = -sum(dx)`, `dalpha = sum(r * dy)` where
     r < 0, `doutput_shift = sum(dy)`, the sums over all axes but the last.
 
     Args:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import keras_bnn.needs_keras  # noqa: F401  names the extra where Keras is missing
 from keras_bnn.optimizers.bop import Bop
 from keras_bnn.optimizers.shift_adamax import ShiftAdaMax
 from keras_bnn.optimizers.split_optimizer import SplitOptimizer, is_binary_kernel

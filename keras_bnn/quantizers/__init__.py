@@ -14,8 +14,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
+from keras_bnn.needs_keras import keras
 from keras_bnn.quantizers.approx_sign import ApproxSign, approx_sign
 from keras_bnn.quantizers.dorefa import DoReFa, dorefa
 from keras_bnn.quantizers.learned_threshold_sign import LearnedThresholdSign, learned_threshold_sign

@@ -67,6 +67,17 @@ except ImportError as error: print(error)
     assert python(code) == expected
 
 
+@pytest.mark.parametrize("statement", ["from keras_bnn.layers import BinaryDense", "import keras_bnn.optimizers"])
+def test_missing_keras_names_the_extra_in_every_form_of_import(statement: str) -> None:
+    code = f"""
+import sys
+sys.modules["keras"] = None
+try: {statement}
+except ImportError as error: print(error)
+"""
+    assert python(code) == "keras_bnn needs keras, which is not installed: pip install 'keras-bnn[train]'"
+
+
 RUNTIME = (
     "import keras_bnn\ntry: print(keras_bnn.runtime.stock_runtime())\nexcept Exception as e: print(type(e).__name__, e)"
 )
