@@ -95,7 +95,7 @@ def test_two_alike_optimizers_train_as_one() -> None:
 
 
 def test_each_optimizer_keeps_its_options() -> None:
-    variables = [keras.Variable(np.ones((2, 2)), name="first"), keras.Variable(np.ones((2, 2)), name="last")]
+    variables = [keras.Variable(np.ones((2, 2), np.float32), name=name) for name in ("first", "last")]
     averaging = keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5)
     optimizer = SplitOptimizer(averaging, keras.optimizers.SGD(1.0, gradient_accumulation_steps=2), is_first)
     for gradient in (1.0, 3.0):
