@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -169,10 +168,11 @@ def _batches(x: Any, batch_size: int) -> Iterator[Any]:
     """Yields the inputs of one batch after the other."""
     arrays = keras.tree.flatten(x)
     if all(hasattr(array, "shape") for array in arrays):
-        count = -(-len(arrays[0]) // batch_size)
-        bounds = [len(arrays[0]) * i // count for i in range(count + 1)]
-        for start, stop in itertools.pairwise(bounds):
-            yield keras.tree.map_structure(lambda array, start=start, stop=stop: array[start:stop], x)
+        samples = len(arrays[0])
+        count = -(-samples // batch_size)
+        for i in range(count):
+            part = slice(samples * i // count, samples * (i + 1) // count)
+            yield keras.tree.map_structure(lambda array, part=part: array[part], x)
     else:
         is_dataset = isinstance(x, keras.utils.PyDataset)
         for batch in (x[i] for i in range(len(x))) if is_dataset else x:

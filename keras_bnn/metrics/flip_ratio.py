@@ -64,12 +64,11 @@ class FlipRatio(keras.metrics.Metric):
         self._paths = list(kernels)
         # Within a partial, the kernels are not taken for variables of the metric.
         self._signs = functools.partial(_signs, list(kernels.values()))
-        self._last_signs = [
-            self.add_variable(variable.shape, "zeros", dtype="int8", aggregation="none", name="signs")
-            for variable, _ in kernels.values()
-        ]
-        self._ratios = self.add_variable((len(kernels),), "zeros", name="ratios")
-        self._updates = self.add_variable((), "zeros", name="updates")
+        # All replicas of a distributed model have the same weights: one of them is enough.
+        add = functools.partial(self.add_variable, initializer="zeros", aggregation="only_first_replica")
+        self._last_signs = [add(variable.shape, dtype="int8", name="signs") for variable, _ in kernels.values()]
+        self._ratios = add((len(kernels),), name="ratios")
+        self._updates = add((), name="updates")
         for last, signs in zip(self._last_signs, self._signs(), strict=True):
             last.assign(signs)
 

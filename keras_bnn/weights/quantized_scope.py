@@ -50,6 +50,12 @@ def quantized_scope(model: keras.layers.Layer) -> Iterator[None]:
         stack.enter_context(_shared(model, _no_training(model)))
         for path, (variable, quantizer) in kernels.items():
             stack.enter_context(_shared(variable, _quantized(path, variable, quantizer)))
+            if not reproduces(quantizer, variable, keras.ops.convert_to_numpy(variable.value)):
+                warnings.warn(
+                    f"The quantizer of '{path}' makes other values of its own outputs, so that within quantized_scope "
+                    "the model computes with those: look at the weights, but save the model outside of it.",
+                    stacklevel=3,  # the line of the with statement
+                )
         yield
 
 
@@ -80,12 +86,6 @@ def _shared(held: Any, context: AbstractContextManager) -> Iterator[None]:
 def _quantized(path: str, variable: keras.Variable, quantizer: Callable[[Any], Any]) -> Iterator[None]:
     latent = keras.ops.convert_to_numpy(variable.value).copy()
     quantized = quantized_values(variable, quantizer)
-    if not reproduces(quantizer, quantized, quantized):
-        warnings.warn(
-            f"The quantizer of '{path}' makes other values of its own outputs, so that within quantized_scope the "
-            "model computes with those: look at the weights, but save the model outside of it.",
-            stacklevel=6,  # the line of the with statement
-        )
     variable.assign(quantized)
     yield
     changed = not np.array_equal(keras.ops.convert_to_numpy(variable.value), quantized)

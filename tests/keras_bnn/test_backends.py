@@ -12,9 +12,12 @@ import pytest
 
 FOLDER = Path(__file__).parent
 NAMES = (
+    "binary_weights",
+    "callbacks",
     "constraints",
     "layer_contract",
     "layers",
+    "metrics",
     "models",
     "quantizers",
     "quantizers_in_models",
