@@ -15,8 +15,8 @@ class RPReLU(keras.layers.Layer):
 
     With `r = x - input_shift`: `y = (r if r > 0 else alpha * r) + output_shift`.
 
-    Gradient: `dx = dy if r > 0, alpha * dy if r < 0, 0 if r = 0`, `dinput_shift = -sum(dx)`, `dalpha = sum(r * dy)` where
-    r < 0, `doutput_shift = sum(dy)`, the sums over all axes but the last.
+    Gradient: `dx = dy if r > 0, alpha * dy if r < 0, 0 if r = 0`, `dalpha = sum(r * dy if r < 0)`, `dinput_shift =
+    -sum(dx)`, `doutput_shift = sum(dy)`, the sums over all axes but the last.
 
     Args:
         alpha_initializer: Initializer of the slope below 0, 0.25 by default as in the authors' programs.
