@@ -44,7 +44,9 @@ def BinaryAlexNet(
     Five convolutions and three dense layers, all with binary weights, the first one on the real-valued image.
     Max-pools come before batch normalization, which has no scale.
 
-    Published: 36.3 % ImageNet top-1, 61 859 192 parameters.
+    Published: 36.3 % ImageNet top-1.
+    At 224x224 pixels and 1000 classes: 61 859 192 parameters, of which 61 827 776 are binary weights;
+    769 M binary and 72.9 M real-valued multiply-accumulates.
 
     Args:
         include_top: Whether to end in the three dense layers; False ends in the feature maps.

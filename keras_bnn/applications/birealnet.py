@@ -48,7 +48,9 @@ def BiRealNet18(
     16 binary 3x3 convolutions, each with a real-valued shortcut; their inputs have the gradient of "approx_sign", their
     kernels a scale per filter ("magnitude_aware_sign").
 
-    Published: 57.5 % ImageNet top-1 (56.4 % in the paper), 11 699 112 parameters.
+    Published: 57.5 % ImageNet top-1 (56.4 % in the paper).
+    At 224x224 pixels and 1000 classes: 11 699 112 parameters, of which 10 985 472 are binary weights;
+    1676 M binary and 137.8 M real-valued multiply-accumulates.
 
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.

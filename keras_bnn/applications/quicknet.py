@@ -103,8 +103,9 @@ def QuickNet(
     A block computes `x + BN(relu(conv3x3(sign(x), sign(w))))` with +1 outside the image. Between sections a max-pool, a
     fixed blur with stride 2 and a real-valued 1x1 convolution halve the image.
 
-    Published: 63.3 % ImageNet top-1, 13 234 088 parameters. At 224x224: 1 927 M binary and 37 M real-valued
-    multiply-accumulates.
+    Published: 63.3 % ImageNet top-1.
+    At 224x224 pixels and 1000 classes: 13 243 720 parameters, of which 12 533 760 are binary weights;
+    1850 M binary and 29.7 M real-valued multiply-accumulates.
 
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
@@ -145,7 +146,9 @@ def QuickNetSmall(
 ) -> keras.Model:
     """QuickNetSmall (arXiv:2011.09398): `QuickNet` with 32, 64, 256 and 512 filters.
 
-    Published: 59.4 % ImageNet top-1, 12 655 688 parameters.
+    Published: 59.4 % ImageNet top-1.
+    At 224x224 pixels and 1000 classes: 12 664 344 parameters, of which 11 980 800 are binary weights;
+    1156 M binary and 15.9 M real-valued multiply-accumulates.
 
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
@@ -186,7 +189,9 @@ def QuickNetLarge(
 ) -> keras.Model:
     """QuickNetLarge (arXiv:2011.09398): `QuickNet` with 6, 8, 12 and 6 blocks.
 
-    Published: 66.9 % ImageNet top-1, 23 342 248 parameters.
+    Published: 66.9 % ImageNet top-1.
+    At 224x224 pixels and 1000 classes: 23 359 304 parameters, of which 22 634 496 are binary weights;
+    3699 M binary and 29.7 M real-valued multiply-accumulates.
 
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.

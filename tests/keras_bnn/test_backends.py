@@ -12,6 +12,7 @@ import pytest
 
 FOLDER = Path(__file__).parent
 NAMES = (
+    "applications_larq_weights",
     "binary_weights",
     "callbacks",
     "constraints",

@@ -24,6 +24,7 @@ PACKAGES = (
     "binarization",
     "model_graph",
     "model_summary",
+    "applications",
 )
 
 
