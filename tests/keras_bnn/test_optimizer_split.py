@@ -83,7 +83,7 @@ def test_each_optimizer_trains_its_variables() -> None:
             np.testing.assert_array_equal(new, old)
 
 
-def test_two_alike_optimizers_train_as_one() -> None:
+def test_two_alike_optimizers_train_as_one(tmp_path: Path) -> None:
     one, split = small_model(), small_model()
     one.compile(keras.optimizers.Adam(0.01), "mse")
     split.compile(SplitOptimizer(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01)), "mse")
@@ -92,6 +92,10 @@ def test_two_alike_optimizers_train_as_one() -> None:
     for own, their in zip(split.get_weights(), one.get_weights(), strict=True):
         np.testing.assert_allclose(own, their, rtol=1e-5, atol=1e-6)
     assert int(ops.convert_to_numpy(split.optimizer.iterations)) == 6
+    split.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras").optimizer.variables
+    for own, their in zip(split.optimizer.variables, loaded, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(own), ops.convert_to_numpy(their))
 
 
 def test_each_optimizer_keeps_its_options() -> None:

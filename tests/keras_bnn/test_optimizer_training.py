@@ -17,12 +17,10 @@ from keras_bnn.layers import BinaryDense
 from keras_bnn.optimizers import Bop, ShiftAdaMax, SplitOptimizer
 
 MAKERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
-    "shift_adamax": lambda: ShiftAdaMax(2**-6),
-    "split_bop": lambda: SplitOptimizer(binary=Bop(1e-4, 0.05), other=keras.optimizers.Adam(0.01)),
-    "split_shift_adamax": lambda: SplitOptimizer(binary=ShiftAdaMax(2**-5), other=ShiftAdaMax(2**-8)),
+    "one": lambda: ShiftAdaMax(2**-6),
+    "split": lambda: SplitOptimizer(binary=Bop(1e-4, 0.05), other=keras.optimizers.Adam(0.01)),
 }
 each_optimizer = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-one_and_split = pytest.mark.parametrize("make", [MAKERS["shift_adamax"], MAKERS["split_bop"]], ids=["one", "split"])
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +74,7 @@ GRADIENT = np.array([[3.0, -0.5, 0.125], [1.0, 0.0, -2.0]], np.float32)
 OTHER_GRADIENT = np.array([[-1.0, -1.5, 0.5], [0.0, 0.25, 4.0]], np.float32)
 
 
-@one_and_split
+@each_optimizer
 def test_training_lowers_the_loss(make: Callable) -> None:
     model = small_model()
     model.compile(make(), "mse")
@@ -101,18 +99,14 @@ def test_a_loaded_model_resumes_as_if_never_saved(make: Callable, tmp_path: Path
     assert_equal_states(resumed, straight)
 
 
-@one_and_split
-def test_weights_alone_are_saved_and_loaded(make: Callable, tmp_path: Path) -> None:
+def test_weights_alone_are_saved_and_loaded(tmp_path: Path) -> None:
     model, copy = small_model(), small_model()
-    model.compile(make(), "mse")
+    model.compile(MAKERS["split"](), "mse")
     fit(model)
     model.save_weights(tmp_path / "model.weights.h5")
     copy.load_weights(tmp_path / "model.weights.h5")
     for own, their in zip(model.get_weights(), copy.get_weights(), strict=True):
         np.testing.assert_array_equal(own, their)
-    copy.compile(make(), "mse")
-    fit(copy)
-    assert any(np.any(own != their) for own, their in zip(kernels(model), kernels(copy), strict=True))
 
 
 @each_optimizer
@@ -123,7 +117,7 @@ def test_configuration_round_trip(make: Callable) -> None:
     assert keras.optimizers.serialize(keras.optimizers.deserialize(config)) == config
 
 
-@one_and_split
+@each_optimizer
 def test_state_as_a_list_of_weights(make: Callable) -> None:
     model, copy = small_model(), small_model()
     for each in (model, copy):
@@ -142,7 +136,7 @@ def mixed_float16() -> Iterator[None]:
     keras.config.set_dtype_policy("float32")
 
 
-@one_and_split
+@each_optimizer
 @pytest.mark.usefixtures("mixed_float16")
 def test_mixed_precision_scales_the_loss(make: Callable, tmp_path: Path) -> None:
     model = small_model()
@@ -208,7 +202,7 @@ def test_a_schedule_sets_the_steps_of_shift_adamax() -> None:
     assert ShiftAdaMax.from_config(optimizer.get_config()).get_config() == optimizer.get_config()
 
 
-@one_and_split
+@each_optimizer
 def test_callbacks_change_the_learning_rate_of_compiled_steps(make: Callable) -> None:
     model = small_model()
     model.compile(make(), "mse")
