@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / "support" / "distributed_training.py"
-OPTIMIZERS = ("shift_adamax", "bop", "options")
+OPTIMIZERS = ("shift_adamax", "split")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_two_devices_train_as_one(backend: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(backend) is None:

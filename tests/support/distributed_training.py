@@ -19,11 +19,8 @@ from keras_bnn.layers import BinaryDense
 from keras_bnn.optimizers import Bop, ShiftAdaMax, SplitOptimizer
 
 OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
-    "shift_adamax": lambda: ShiftAdaMax(2**-6),
-    "bop": lambda: SplitOptimizer(binary=Bop(1e-3, 0.2), other=keras.optimizers.Adam(0.01)),
-    "options": lambda: SplitOptimizer(
-        binary=ShiftAdaMax(2**-5), other=ShiftAdaMax(2**-6, use_ema=True, weight_decay=0.01)
-    ),
+    "shift_adamax": lambda: ShiftAdaMax(2**-6, use_ema=True, weight_decay=0.01),
+    "split": lambda: SplitOptimizer(binary=Bop(1e-3, 0.2), other=keras.optimizers.Adam(0.01)),
 }
 
 
