@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -62,15 +63,24 @@ class FlipRatio(keras.metrics.Metric):
             )
         self.per_kernel = per_kernel
         self._paths = list(kernels)
-        # Within a partial, the kernels are not taken for variables of the metric.
-        self._signs = functools.partial(_signs, list(kernels.values()))
+        # Behind a function, the kernels are not taken for variables of the metric.
+        self._read = [functools.partial(lambda variable: variable.value, variable) for variable, _ in kernels.values()]
+        self._compare = [_comparison(quantizer) for _, quantizer in kernels.values()]
         # All replicas of a distributed model have the same weights: one of them is enough.
         add = functools.partial(self.add_variable, initializer="zeros", aggregation="only_first_replica")
         self._last_signs = [add(variable.shape, dtype="int8", name="signs") for variable, _ in kernels.values()]
         self._ratios = add((len(kernels),), name="ratios")
         self._updates = add((), name="updates")
-        for last, signs in zip(self._last_signs, self._signs(), strict=True):
+        self._flips()
+
+    def _flips(self) -> list[KerasTensor]:
+        """Counts the signs of each kernel that differ from the last ones, and puts the new ones in their place."""
+        counts = []
+        for read, compare, last in zip(self._read, self._compare, self._last_signs, strict=True):
+            signs, count = compare(ops.stop_gradient(read()), last.value)
             last.assign(signs)
+            counts.append(count)
+        return counts
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Compares the kernels with those of the call before (or with the first ones); takes no arguments.
@@ -83,11 +93,8 @@ class FlipRatio(keras.metrics.Metric):
                 "FlipRatio.update_state got arguments, probably from compile(metrics=[FlipRatio(...)]): pass "
                 "callbacks=[keras_bnn.callbacks.FlipRatioLogger()] to fit instead."
             )
-        ratios = []
-        for last, signs in zip(self._last_signs, self._signs(), strict=True):
-            flips = ops.sum(ops.cast(ops.not_equal(signs, last), "int32"))
-            ratios.append(ops.cast(flips, self.dtype) / math.prod(last.shape))
-            last.assign(signs)
+        sizes = [math.prod(last.shape) for last in self._last_signs]
+        ratios = [ops.cast(count, self.dtype) / size for count, size in zip(self._flips(), sizes, strict=True)]
         self._ratios.assign_add(ops.stack(ratios))
         self._updates.assign_add(1)
 
@@ -106,7 +113,14 @@ class FlipRatio(keras.metrics.Metric):
         self._updates.assign(0)
 
 
-def _signs(kernels: list[tuple[keras.Variable, Callable[[Any], Any]]]) -> Iterator[KerasTensor]:
-    """Yields the present signs of each kernel: they belong to it, never to a quantizer, which may be shared."""
-    for variable, quantizer in kernels:
-        yield ops.cast(ops.sign(ops.stop_gradient(quantizer(variable))), "int8")
+def _comparison(quantizer: Callable[[Any], Any]) -> Callable[[KerasTensor, KerasTensor], Any]:
+    """Returns a function of a kernel and its last signs, which returns the new signs and how many differ."""
+
+    def compare(kernel: KerasTensor, last: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        signs = ops.cast(ops.sign(quantizer(kernel)), "int8")
+        return signs, ops.sum(ops.cast(ops.not_equal(signs, last), "int32"))
+
+    # JAX takes several times as long op by op. A quantizer with variables would be compiled with their present values.
+    if keras.backend.backend() == "jax" and not isinstance(quantizer, keras.layers.Layer):
+        return importlib.import_module("jax").jit(compare)
+    return compare
