@@ -33,5 +33,7 @@ def ap2(x: KerasTensor) -> KerasTensor:
     """
     dtype = keras.backend.standardize_dtype(ops.convert_to_tensor(x).dtype)
     x = ops.cast(x, "float32")
-    bits = ops.bitwise_and(ops.add(ops.view(x, "int32"), _ROUND_UP), _SIGN_AND_EXPONENT)
-    return ops.cast(ops.where(ops.isnan(x), x, ops.view(bits, "float32")), dtype)
+    # With an axis of size 1 behind, since some versions of Keras view neither scalars nor axes of unknown size.
+    bits = ops.add(ops.view(ops.expand_dims(x, -1), "int32"), _ROUND_UP)
+    power = ops.squeeze(ops.view(ops.bitwise_and(bits, _SIGN_AND_EXPONENT), "float32"), -1)
+    return ops.cast(ops.where(ops.isnan(x), x, power), dtype)

@@ -53,3 +53,9 @@ def test_the_dtype_is_kept(dtype: str) -> None:
 def test_variables_and_numbers() -> None:
     assert float(ops.convert_to_numpy(ap2(keras.Variable(5.0)))) == 4
     assert float(ops.convert_to_numpy(ap2(0.2))) == 0.25
+
+
+def test_axes_of_unknown_size() -> None:
+    inputs = keras.Input((None, None))
+    model = keras.Model(inputs, keras.layers.Lambda(ap2, output_shape=lambda shape: shape)(inputs))
+    assert model.predict(np.full((2, 3, 5), 3.0, np.float32), verbose=0).tolist() == np.full((2, 3, 5), 4.0).tolist()
