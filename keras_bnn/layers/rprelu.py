@@ -80,8 +80,9 @@ class RPReLU(keras.layers.Layer):
     def call(self, inputs: KerasTensor) -> KerasTensor:
         """Returns the activated inputs."""
         shifted = ops.subtract(inputs, self.input_shift)
-        # Keras's own way to write a PReLU, which the TFLite converter makes one op of.
-        activated = ops.add(ops.relu(shifted), ops.multiply(ops.negative(self.alpha), ops.relu(ops.negative(shifted))))
+        # Keras's own way to write a PReLU, alpha of the rank of one sample: the TFLite converter makes one op of it.
+        alpha = ops.reshape(self.alpha, [1] * (len(inputs.shape) - 2) + [-1])
+        activated = ops.add(ops.relu(shifted), ops.multiply(ops.negative(alpha), ops.relu(ops.negative(shifted))))
         return ops.add(activated, self.output_shift)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
