@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from keras_bnn.binarization.binarize import binarize
+import keras_bnn.needs_keras  # noqa: F401  names the extra where Keras is missing
+from keras_bnn.binarization.model import binarize
 
 __all__ = ["binarize"]

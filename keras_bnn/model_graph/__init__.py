@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras_bnn.needs_keras  # noqa: F401  names the extra where Keras is missing
 from keras_bnn.model_graph.bits import dtype_bits, gives_signs, keeps_values, output_bits, precision
 from keras_bnn.model_graph.graph import LayerCall, ModelGraph
 

@@ -35,6 +35,7 @@ from keras_bnn.model_summary.packed_layers import (
     last_kernel,
     last_quantizer,
     packs_pointwise,
+    shows_signs,
     turns_channels,
 )
 
@@ -50,7 +51,11 @@ class PackedBytes:
 
     def __init__(self, graph: ModelGraph) -> None:
         self._graph = graph
-        self._packable = {id(call.layer): is_packable(call.layer) for call in graph.calls}
+        packable = {id(layer): is_packable(layer) for layer in {call.layer for call in graph.calls}}
+        self._packs = {
+            call: packable[id(call.layer)] and (self._reads_bits(call) or shows_signs(call.layer))
+            for call in graph.calls
+        }
         self._taken_up: dict[LayerCall, LayerCall] = {}  # a batch normalization, and the layer that takes it up
         self._ends: dict[LayerCall, LayerCall] = {}  # a kernel's call, and the last call that it takes up
         for call in graph.calls:
@@ -67,7 +72,7 @@ class PackedBytes:
         if isinstance(layer, NORMALIZATIONS):
             return 0 if call in self._taken_up else 2 * _FLOAT_BYTES * layer.moving_mean.shape[0]
         thresholds = 0 if self._takes_up_threshold(call) else _FLOAT_BYTES * count_thresholds(layer)
-        if self._packable[id(layer)]:
+        if self._packs[call]:
             has_thresholds = self._reads_bits(call) and self._emits_bits(self._ends.get(call, call))
             channel_bytes = _FLOAT_BYTES * (1 if has_thresholds else 2)
             return _WORD_BYTES * self._words(call) + channel_bytes * layer.kernel.shape[-1] + thresholds * is_first
@@ -86,7 +91,8 @@ class PackedBytes:
         if kernel is None:
             return 0
         between = kernel.shape[-2] if isinstance(layer, layers.SeparableConv2D) else 0
-        if layer.use_bias or (isinstance(layer, layers.Dense) and call not in self._taken_up.values()):
+        has_bias = layer.use_bias and not is_dilated(layer)  # a dilated convolution's own bias is an op of its own
+        if has_bias or (isinstance(layer, layers.Dense) and call not in self._taken_up.values()):
             return between
         return between + call.outputs[0].shape[-1]
 
@@ -113,7 +119,7 @@ class PackedBytes:
 
     def _chain(self, call: LayerCall) -> Iterator[LayerCall]:
         """Yields the calls behind a kernel that its op takes up: [activation] [max-pool] normalization."""
-        layer, packs = call.layer, self._packable[id(call.layer)]
+        layer, packs = call.layer, self._packs[call]
         if not packs and (last_kernel(layer) is None or is_dilated(layer)):
             return
         if isinstance(layer, layers.Dense) and not packs and len(call.inputs[0].shape) != 2:
@@ -147,7 +153,7 @@ class PackedBytes:
     def _emits_bits(self, call: LayerCall) -> bool:
         """Returns whether nothing but signs reads what a call computes, and a packed op reads those signs."""
         readers = self._sign_readers(call)
-        return readers is not None and any(self._packable[id(reader.layer)] for reader in readers)
+        return readers is not None and any(self._packs[reader] for reader in readers)
 
     def _sign_readers(self, call: LayerCall) -> list[LayerCall] | None:
         """Returns the calls that read the signs of what a call computes, or None where something else reads it."""

@@ -40,6 +40,12 @@ def _is_binary(layer: Any, role: str) -> bool:
     return bool(np.all(magnitudes == magnitudes[(0,) * (magnitudes.ndim - 1)]) and np.all(magnitudes > 0))
 
 
+def shows_signs(layer: Any) -> bool:
+    """Returns whether the kernel alone tells that it is binary: several weights a channel, of both signs."""
+    kernel = keras.ops.convert_to_numpy(layer.quantized_kernel())
+    return kernel.size > kernel.shape[-1] and bool((kernel < 0).any() and (kernel > 0).any())
+
+
 def last_kernel(layer: Any) -> Any:
     """Returns the kernel of a convolution or dense layer that its outputs come from, or None."""
     if isinstance(layer, layers.SeparableConv2D):

@@ -1,0 +1,230 @@
+"""The summary predicts the weight bytes of the packed file: compared with the files that `convert` writes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_bnn
+from keras_bnn.converter.flatbuffer import read_model
+from keras_bnn.layers import (
+    BinaryConv1D,
+    BinaryConv2D,
+    BinaryConv2DTranspose,
+    BinaryDense,
+    BinaryDepthwiseConv2D,
+    BinarySeparableConv2D,
+    Quantize,
+    RPReLU,
+    ShiftBatchNormalization,
+)
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason=f"models are converted on the tensorflow backend, this is {keras.backend.backend()}",
+)
+TOLERANCE = 0.02
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+BN = layers.BatchNormalization
+
+
+def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Random variables: equal ones, zeros or ones, would fold into fewer constants."""
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        values = rng.normal(size=variable.shape)
+        is_factor = any(name in variable.path for name in ("variance", "gamma", "inverse_std"))
+        variable.assign(np.abs(values) + 0.5 if is_factor else values)
+    return model
+
+
+def weight_bytes(file: bytes) -> int:
+    """Bytes of all constants that come from weights: those of packed ops, and float32 arrays."""
+    found = {}
+    for op in read_model(file).ops:
+        for tensor in op.inputs:
+            if tensor is not None and tensor.buffer is not None:
+                is_weight = op.kind.startswith("Bnn") or (tensor.type_name == "float32" and len(tensor.dims) > 0)
+                found[id(tensor)] = len(tensor.buffer) * is_weight
+    return sum(found.values())
+
+
+def predicted_and_measured(model: keras.Model) -> tuple[int, int]:
+    predicted = keras_bnn.summary(randomize(model)).packed_bytes
+    return predicted, weight_bytes(keras_bnn.convert(model, verify=False).model)
+
+
+def readme() -> list[Any]:
+    return [
+        keras.Input((8, 8, 1)),
+        BinaryConv2D(64, 3, input_quantizer=None),
+        BN(),
+        BinaryConv2D(64, 3),
+        BN(),
+        layers.Flatten(),
+        BinaryDense(10),
+        BN(),
+        layers.Softmax(),
+    ]
+
+
+def example(name: str) -> list[Any]:
+    """The layers of an example's network."""
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        return __import__(name).network().layers
+    finally:
+        sys.path.remove(str(EXAMPLES))
+
+
+STACKS: dict[str, Any] = {
+    "README": readme,
+    "MNIST ConvNet": lambda: [keras.Input((28, 28, 1)), *example("mnist_cnn")],
+    "MNIST MLP": lambda: [keras.Input((28, 28, 1)), *example("mnist_mlp")],
+    "unused bits in rows and words": lambda: [
+        keras.Input((8, 8, 3)),
+        *(BinaryConv2D(24, 3, input_quantizer=None), BN(), BinaryConv2D(40, 3, activation="relu"), BN()),
+        *(layers.MaxPooling2D(), layers.Flatten(), BinaryDense(33), BN(), BinaryDense(10)),
+    ],
+    "signs of the input": lambda: [keras.Input((9, 9, 1)), layers.Flatten(), BinaryDense(64), BN(), BinaryDense(10)],
+    "normalization behind a pool": lambda: [
+        keras.Input((12, 12, 3)),
+        *(BinaryConv2D(24, 3, input_quantizer=None), layers.MaxPooling2D(), BN(), BinaryConv2D(40, 3)),
+        *(layers.MaxPooling2D(), BN(), layers.GlobalAveragePooling2D(), BinaryDense(33, input_quantizer=None), BN()),
+        BinaryDense(10, kernel_quantizer=None),
+    ],
+    "real-valued convolutions": lambda: [
+        keras.Input((12, 12, 3)),
+        *(layers.DepthwiseConv2D(3, use_bias=False), BN(), layers.SeparableConv2D(8, 3, use_bias=False), BN()),
+        *(layers.Conv2DTranspose(8, 3, use_bias=False), BN(), layers.Conv2D(7, 3, activation="relu"), BN()),
+        *(layers.Conv2D(7, 3, dilation_rate=2), BN(), layers.Flatten(), BinaryDense(3)),
+    ],
+    "rank 3": lambda: [
+        keras.Input((8, 3)),
+        *(BinaryDense(32, input_quantizer=None), BN(), BinaryDense(16), BN(), layers.Dense(8), BN()),
+        *(layers.Conv1D(5, 3), BN(), layers.LayerNormalization()),
+    ],
+    "conv 1d": lambda: [
+        keras.Input((12, 4)),
+        *(BinaryConv1D(40, 3, input_quantizer=None), BN(), BinaryConv1D(33, 3, strides=2), BN()),
+        *(layers.MaxPooling1D(2), layers.Flatten(), BinaryDense(5)),
+    ],
+    "no op of their own": lambda: [
+        keras.Input((12, 12, 4)),
+        *(BinarySeparableConv2D(16, 3, input_quantizer=None), BN(), BinarySeparableConv2D(16, 3), BN()),
+        *(BinaryDepthwiseConv2D(3), BN(), BinaryConv2DTranspose(8, 3), BN(), BinaryConv2D(9, 3), BN()),
+        *(layers.Flatten(), BinaryDense(5)),
+    ],
+    "scaled kernels": lambda: [
+        keras.Input((8, 8, 3)),
+        BinaryConv2D(24, 3, input_quantizer=None, kernel_quantizer="magnitude_aware_sign"),
+        *(layers.MaxPooling2D(), BN()),
+        BinaryConv2D(40, 3, activation="relu", kernel_quantizer="magnitude_aware_sign"),
+        *(BN(), layers.Flatten(), BinaryDense(33, use_bias=True, activation="relu"), BN(), BinaryDense(10)),
+    ],
+    "other quantizers": lambda: [
+        keras.Input((8, 8, 3)),
+        *(BinaryConv2D(24, 3, input_quantizer="dorefa"), BN()),
+        *(BinaryConv2D(40, 3, input_quantizer="ste_tern", kernel_quantizer="ste_tern"), BN(), layers.Flatten()),
+        *(BinaryDense(33, input_quantizer="ste_heaviside", kernel_quantizer="approx_sign"), BN()),
+        BinaryDense(10, input_quantizer="swish_sign", kernel_quantizer="stochastic_sign"),
+        BinaryDense(7, kernel_quantizer="ste_heaviside"),
+    ],
+    "learned thresholds": lambda: [
+        keras.Input((8, 8, 3)),
+        *(
+            BinaryConv2D(24, 3, input_quantizer=None),
+            BN(),
+            BinaryConv2D(40, 3, input_quantizer="learned_threshold_sign"),
+        ),
+        *(BN(), layers.Flatten(), BinaryDense(33, input_quantizer="learned_threshold_sign"), BN(), BinaryDense(10)),
+    ],
+    "shift-based normalization": lambda: [
+        keras.Input((8,)),
+        *(BinaryDense(16, input_quantizer=None), ShiftBatchNormalization(), BinaryDense(16), ShiftBatchNormalization()),
+        *(RPReLU(), BinaryDense(5), BN()),
+    ],
+    "groups and dilation": lambda: [
+        keras.Input((24, 24, 4)),
+        *(
+            BinaryConv2D(64, 3, groups=2, input_quantizer=None),
+            BN(),
+            BinaryConv2D(64, 3, groups=2),
+            layers.ReLU(),
+            BN(),
+        ),
+        *(
+            BinaryConv2D(32, 3, dilation_rate=2),
+            layers.ReLU(6.0),
+            BN(),
+            layers.ReLU(),
+            layers.Flatten(),
+            BinaryDense(5),
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_prediction_is_exact(name: str) -> None:
+    predicted, measured = predicted_and_measured(keras.Sequential(STACKS[name]()))
+    assert predicted == measured
+
+
+def test_prediction_for_skip_connections() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = BN()(BinaryConv2D(32, 3, padding="same", input_quantizer=None)(inputs))
+    x = layers.Add()([x, BN()(BinaryConv2D(32, 3, padding="same")(x))])
+    y = layers.PReLU(shared_axes=[1, 2])(BinaryConv2D(32, 3, padding="same")(x))
+    x = layers.Concatenate()([x, BN()(y)])
+    x = layers.Flatten()(Quantize()(BN()(x)))
+    model = keras.Model(inputs, BinaryDense(10, input_quantizer=None)(x))
+    predicted, measured = predicted_and_measured(model)
+    assert predicted == measured
+
+
+def test_prediction_for_a_shared_layer() -> None:
+    shared, x = BinaryDense(40), keras.Input((16,))
+    y = BN()(layers.Dense(40)(x))
+    y = BN()(shared(BN()(shared(y))))
+    predicted, measured = predicted_and_measured(keras.Model(x, BinaryDense(3)(y)))
+    assert predicted == measured
+
+
+def random_model(seed: int) -> keras.Model:
+    """A small image network of random layers, sizes and options."""
+    random = Random(seed)
+
+    def channels() -> int:
+        return random.choice([7, 16, 31, 32, 33, 48, 64])
+
+    stack: list[Any] = [keras.Input((16, 16, random.choice([1, 3, 8])))]
+    for index in range(random.randint(2, 5)):
+        options = {"padding": "same", "use_bias": random.random() < 0.3, "strides": random.choice([1, 1, 2])}
+        quantizer = None if index == 0 or random.random() < 0.2 else "ste_sign"
+        kind = random.choice(["binary", "binary", "binary", "real", "depthwise"])
+        if kind == "binary":
+            stack.append(BinaryConv2D(channels(), random.choice([1, 3]), input_quantizer=quantizer, **options))
+        elif kind == "real":
+            stack.append(layers.Conv2D(channels(), 3, **options))
+        else:
+            stack.append(layers.DepthwiseConv2D(3, **options))
+        followers = [BN(), layers.ReLU(), layers.MaxPooling2D(padding="same"), layers.PReLU(shared_axes=[1, 2])]
+        stack += random.sample(followers, random.randint(0, 3))
+    stack += [random.choice([layers.Flatten(), layers.GlobalAveragePooling2D()])]
+    stack += [random.choice([BinaryDense, layers.Dense])(channels()), BN()] if random.random() < 0.5 else []
+    return keras.Sequential([*stack, BinaryDense(10)])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_prediction_for_random_models(seed: int) -> None:
+    model = random_model(seed)
+    predicted, measured = predicted_and_measured(model)
+    assert predicted == pytest.approx(measured, rel=TOLERANCE), f"{keras_bnn.summary(model)}"
