@@ -7,7 +7,21 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_bnn.layers import BinaryConv2D, BinaryDense
+import keras_bnn
+from keras_bnn.layers import (
+    BinaryConv1D,
+    BinaryConv2D,
+    BinaryConv2DTranspose,
+    BinaryConv3D,
+    BinaryDense,
+    BinaryDepthwiseConv2D,
+    BinarySeparableConv2D,
+    Quantize,
+    RPReLU,
+    RSign,
+    ShiftBatchNormalization,
+)
+from keras_bnn.runtime import Interpreter
 
 OPS = schema.BuiltinOperator
 
@@ -77,3 +91,94 @@ def test_signs_are_one_comparison_and_one_select(graph: tuple) -> None:
     allowed = {OPS.CONV_2D, OPS.FULLY_CONNECTED, OPS.LESS, OPS.SELECT_V2, OPS.PADV2, OPS.MAX_POOL_2D, OPS.RESHAPE}
     reshape = {OPS.SHAPE, OPS.STRIDED_SLICE, OPS.PACK}
     assert {kind(file, op) for op in ops} <= allowed | reshape
+
+
+# A model's layers, the shape of one input, and the plain ops that the converter leaves with a reason.
+EXPORTED = {
+    "dense": (lambda: [BinaryDense(33), BinaryDense(7, use_bias=True)], (40,), []),
+    "conv1d": (
+        lambda: [BinaryConv1D(33, 3, padding="causal", pad_value=-1), BinaryConv1D(9, 3, strides=2, padding="same")],
+        (12, 40),
+        [],
+    ),
+    "conv2d": (
+        lambda: [BinaryConv2D(64, 3, padding="same", pad_value=-1, groups=2), Quantize(), BinaryConv2D(9, 3)],
+        (8, 7, 64),
+        [],
+    ),
+    "conv3d": (
+        lambda: [BinaryConv3D(9, 2, padding="same", pad_value=1), keras.layers.Flatten(), BinaryDense(7)],
+        (3, 5, 4, 8),
+        ["CONV_3D"],
+    ),
+    "depthwise": (
+        lambda: [BinaryDepthwiseConv2D(3, padding="same", pad_value=1, depth_multiplier=2), BinaryConv2D(9, 1)],
+        (6, 5, 20),
+        ["DEPTHWISE_CONV_2D"],
+    ),
+    "separable": (lambda: [BinarySeparableConv2D(33, 3, padding="same")], (6, 5, 40), ["DEPTHWISE_CONV_2D"]),
+    "transpose": (
+        lambda: [BinaryConv2DTranspose(33, 3, strides=2, padding="same"), BinaryConv2D(9, 2)],
+        (4, 3, 20),
+        ["TRANSPOSE_CONV"],
+    ),
+    "shift batch normalization": (
+        lambda: [BinaryConv2D(33, 3), ShiftBatchNormalization(), BinaryConv2D(9, 2), ShiftBatchNormalization()],
+        (6, 5, 40),
+        [],
+    ),
+}
+
+
+def random_model(blocks: list[keras.layers.Layer], shape: tuple[int, ...]) -> tuple[keras.Model, np.ndarray]:
+    """A model with a value of its own in each variable, and inputs with zeros among them."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the TFLite converter traces TensorFlow: run with KERAS_BACKEND=tensorflow")
+    rng = np.random.default_rng(sum(shape))
+    model = keras.Sequential([keras.Input(shape), *blocks])
+    model.set_weights([rng.uniform(0.2, 2, w.shape) * rng.choice([-1, 1], w.shape) for w in model.get_weights()])
+    for layer in model.layers:
+        if isinstance(layer, ShiftBatchNormalization):
+            layer.moving_inverse_std.assign(np.abs(layer.get_weights()[-1]))
+    return model, np.round(rng.normal(size=(5, *shape)) * 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_the_packed_file_equals_the_layers_exactly(name: str) -> None:
+    blocks, shape, left = EXPORTED[name]
+    model, x = random_model(blocks(), shape)
+    expected = model.predict(x, verbose=0)
+    report = keras_bnn.convert(model)
+    # The stock kernels start their sums at the bias and so round more than once; packed sums of signs are integers.
+    adds = any(weight.name in ("bias", "beta") for weight in model.weights)
+    np.testing.assert_allclose(Interpreter(report.reference).predict(x), expected, rtol=0, atol=1e-4 if adds else 0)
+    np.testing.assert_array_equal(Interpreter(report.model).predict(x), expected)
+    assert report.packed
+    without_op = {op.kind for op in report.left if f"{op.kind} has no packed op in this version" in op.reason}
+    assert sorted(without_op) == left
+
+
+def test_a_model_of_which_nothing_can_be_packed_is_refused_in_one_sentence() -> None:
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the TFLite converter traces TensorFlow: run with KERAS_BACKEND=tensorflow")
+    model = keras.Sequential([keras.Input((3, 5, 4, 8)), BinaryConv3D(9, 2)])
+    with pytest.raises(
+        ValueError, match=r"^No op could be packed; CONV_3D .* has no packed op in this version [^.]*\.$"
+    ):
+        keras_bnn.convert(model)
+
+
+def test_the_building_blocks_of_reactnet_are_packed() -> None:
+    blocks = [
+        BinaryConv2D(40, 3, input_quantizer=RSign()),
+        RPReLU(),
+        BinaryConv2D(33, 2, input_quantizer=RSign()),
+        RPReLU(),
+    ]
+    model, x = random_model(blocks, (6, 5, 40))
+    expected = model.predict(x, verbose=0)
+    report = keras_bnn.convert(model)
+    for file in (report.reference, report.model):
+        np.testing.assert_allclose(Interpreter(file).predict(x), expected, rtol=1e-5, atol=1e-4)
+    assert [op.kind for op in report.packed] == ["BnnConv2D", "BnnConv2D"]
+    assert report.unchanged["PRELU"] == 2
