@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import keras
 import numpy as np
+
+from keras_bnn.layers.shift_batch_normalization import ShiftBatchNormalization
 
 BATCH_SIZE = 256
 
@@ -20,26 +23,26 @@ def settle_batch_normalization(model: keras.Model, x: Any, batch_size: int = BAT
     A latent weight near 0 changes its sign from one step to the next, which moves sums by whole inputs: the moving
     averages of a training lag behind the weights, and can cost a trained binary network most of its accuracy.
 
-    The model runs over `x` once, as in inference (no dropout, no update of a weight), only that each batch
-    normalization takes the batch's own statistics, as in training. Its moving mean and variance then become the mean
-    and the variance of all values that came to it:
+    One normalization after the other, in the order in which the model calls them, gets the mean and the variance of
+    all values that come to it in inference: without dropout, and with the normalizations before it settled already. So
+    the statistics are exactly those that the model sees when it is used:
 
     `mean = sum(n_b * mean_b) / sum(n_b)`, `variance = sum(n_b * (variance_b + (mean_b - mean)^2)) / sum(n_b)`
 
-    over the batches b of n_b values a channel, in float64. Other moving statistics, as the moving 1/std of a
-    `ShiftBatchNormalization`, become their mean with the same weights. Frozen layers keep theirs.
+    over the batches b of n_b values a channel, in float64; for a `ShiftBatchNormalization` with its own variance, as
+    1 / std. Frozen layers keep theirs. No weight changes. It takes as many passes over `x` as there are normalizations.
 
     Args:
         model: A built model of any kind. Normalizations in nested models and layers are found.
-        x: Inputs as for `model.predict`: an array, or a list, tuple or dict of arrays, which is cut into batches of
-            equal size (give or take one). Or batches: a `keras.utils.PyDataset` or an iterable such as a
-            `tf.data.Dataset`, of inputs or of tuples that start with inputs. Some thousand samples of the training
-            data are enough as a rule.
-        batch_size: Largest number of samples in a batch that is cut from arrays. Larger ones are closer to inference,
-            where the layers before see no batches at all.
+        x: Inputs as for `model.predict`: an array, or a list, tuple or dict of arrays. Or batches that can be read
+            several times: a `keras.utils.PyDataset`, or an iterable such as a `tf.data.Dataset`, of inputs or of tuples
+            that start with inputs. Some thousand samples of the training data are enough as a rule.
+        batch_size: Largest number of samples in a batch that is cut from arrays. It bounds the memory, and does not
+            change the result (but of a `ShiftBatchNormalization`, a little).
 
     Raises:
-        ValueError: when the model has no batch normalization that could be settled, or x is empty.
+        ValueError: when the model has no batch normalization that could be settled, or x is empty or an iterator. When
+            anything fails, all statistics stay as they were.
 
     Example:
 
@@ -49,13 +52,21 @@ def settle_batch_normalization(model: keras.Model, x: Any, batch_size: int = BAT
     >>> layer.moving_mean.numpy().tolist()
     [3.0]
     """
-    with ExitStack() as stack:
-        stack.enter_context(_no_gradient())
-        statistics = [stack.enter_context(_collected(layer)) for layer in _normalizations(model)]
-        for batch in _batches(x, batch_size):
-            model(batch, training=False)
-        for each in statistics:
-            each.finish()
+    layers = _normalizations(model)
+    before = [(variable, _float64(variable)) for layer in layers for variable in layer.non_trainable_variables]
+    settled = False
+    try:
+        with _no_gradient():
+            for layer in _in_order(layers, model, x, batch_size):
+                with _collected(layer) as statistics:
+                    for batch in _batches(x, batch_size):
+                        model(batch, training=False)
+                statistics.assign_to(layer)
+        settled = True
+    finally:
+        for variable, value in before:
+            if not (settled and variable.name.startswith("moving_")):
+                variable.assign(value)
 
 
 class SettleBatchNormalization(keras.callbacks.Callback):
@@ -100,10 +111,9 @@ class SettleBatchNormalization(keras.callbacks.Callback):
 
 def _normalizations(model: keras.Model) -> list[Any]:
     """The layers that keep moving statistics of their inputs and may change them."""
+    kinds = keras.layers.BatchNormalization, ShiftBatchNormalization
     layers = [
-        layer
-        for layer in model._flatten_layers()
-        if layer.trainable and hasattr(layer, "momentum") and getattr(layer, "moving_mean", None) is not None
+        layer for layer in model._flatten_layers() if isinstance(layer, kinds) and layer.built and layer.trainable
     ]
     if not layers:
         raise ValueError(
@@ -113,55 +123,75 @@ def _normalizations(model: keras.Model) -> list[Any]:
     return layers
 
 
-class _Statistics:
-    """The statistics of one layer, summed over batches."""
+def _in_order(layers: list[Any], model: keras.Model, x: Any, batch_size: int) -> list[Any]:
+    """Returns those of the layers that the model calls, in the order of their first calls."""
+    called: list[Any] = []
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(_called(layer, lambda layer, _: called.append(layer)))
+        for batch in itertools.islice(_batches(x, batch_size), 1):
+            model(batch, training=False)
+    if not called:
+        raise ValueError("SettleBatchNormalization got no batch of inputs: pass an x that is not empty.")
+    return list(dict.fromkeys(called))
 
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-        self._before = [(variable, _float64(variable)) for variable in layer.non_trainable_variables]
-        self._batches: list[tuple[float, dict[str, np.ndarray]]] = []
 
-    def add(self, inputs: Any) -> None:
-        """Takes the batch's statistics from the layer, which has just computed them."""
-        count = math.prod(inputs.shape) / inputs.shape[self._layer.axis]
-        moving = {v.name: _float64(v) for v, _ in self._before if v.name.startswith("moving_")}
-        self._batches.append((count, moving))
+@contextmanager
+def _called(layer: Any, report: Callable[[Any, Any], None], **arguments: Any) -> Iterator[None]:
+    """Within it the layer is called with these arguments, and each call is reported: the layer, its inputs."""
+    call = layer.call
 
-    def finish(self) -> None:
-        """Puts those of all batches into the layer."""
-        if not self._batches:
-            raise ValueError("SettleBatchNormalization got no batch of inputs: pass an x that is not empty.")
-        counts, batches = zip(*self._batches, strict=True)
-        mean = {name: np.average([b[name] for b in batches], axis=0, weights=counts) for name in batches[0]}
-        if "moving_variance" in mean:
-            deviations = [np.square(b["moving_mean"] - mean["moving_mean"]) for b in batches]
-            mean["moving_variance"] += np.average(deviations, axis=0, weights=counts)
-        self._before = [(variable, mean.get(variable.name, value)) for variable, value in self._before]
+    def reporting_call(inputs: Any, *_: Any, **kwargs: Any) -> Any:
+        outputs = call(inputs, **{**kwargs, **arguments})
+        report(layer, inputs)
+        return outputs
 
-    def assign(self) -> None:
-        """Sets the layer's variables: as they were, unless `finish` was reached."""
-        for variable, value in self._before:
-            variable.assign(value)
+    layer.call = reporting_call
+    try:
+        yield
+    finally:
+        del layer.call  # uncovers the method of its class
 
 
 @contextmanager
 def _collected(layer: Any) -> Iterator[_Statistics]:
-    """Within it the layer normalizes by each batch's own statistics, and adds them up."""
-    statistics, call, momentum = _Statistics(layer), layer.call, layer.momentum
-
-    def call_in_training(inputs: Any, training: Any = None, **kwargs: Any) -> Any:
-        outputs = call(inputs, training=True, **kwargs)
-        statistics.add(inputs)
-        return outputs
-
-    layer.call = call_in_training
+    """Within it the layer takes each batch's own statistics, and they are added up."""
+    statistics, momentum = _Statistics(), layer.momentum
     layer.momentum = 0.0  # so that the moving statistics are the batch's
     try:
-        yield statistics
+        with _called(layer, statistics.add, training=True):
+            yield statistics
     finally:
-        del layer.call  # uncovers the method of its class
         layer.momentum = momentum
-        statistics.assign()
+
+
+class _Statistics:
+    """The statistics of one layer, batch by batch."""
+
+    def __init__(self) -> None:
+        self._counts: list[float] = []
+        self._means: list[np.ndarray] = []
+        self._variances: list[np.ndarray] = []
+
+    def add(self, layer: Any, inputs: Any) -> None:
+        """Takes the batch's statistics from the layer, which has just computed them."""
+        self._counts.append(math.prod(inputs.shape) / inputs.shape[layer.axis])
+        self._means.append(_float64(layer.moving_mean))
+        if isinstance(layer, ShiftBatchNormalization):
+            self._variances.append(_float64(layer.moving_inverse_std) ** -2)
+        else:
+            self._variances.append(_float64(layer.moving_variance))
+
+    def assign_to(self, layer: Any) -> None:
+        """Sets the layer's statistics to those of all batches."""
+        mean = np.average(self._means, axis=0, weights=self._counts)
+        variances = [variance + (m - mean) ** 2 for variance, m in zip(self._variances, self._means, strict=True)]
+        variance = np.average(variances, axis=0, weights=self._counts)
+        layer.moving_mean.assign(mean)
+        if isinstance(layer, ShiftBatchNormalization):
+            layer.moving_inverse_std.assign(variance**-0.5)
+        else:
+            layer.moving_variance.assign(variance)
 
 
 def _batches(x: Any, batch_size: int) -> Iterator[Any]:
@@ -173,10 +203,15 @@ def _batches(x: Any, batch_size: int) -> Iterator[Any]:
         for i in range(count):
             part = slice(samples * i // count, samples * (i + 1) // count)
             yield keras.tree.map_structure(lambda array, part=part: array[part], x)
-    else:
-        is_dataset = isinstance(x, keras.utils.PyDataset)
-        for batch in (x[i] for i in range(len(x))) if is_dataset else x:
-            yield keras.utils.unpack_x_y_sample_weight(batch)[0]
+        return
+    is_dataset = isinstance(x, keras.utils.PyDataset)
+    if not is_dataset and iter(x) is x:
+        raise ValueError(
+            "SettleBatchNormalization got an iterator, which can be read only once: pass arrays or a dataset, which is "
+            "read for each normalization anew."
+        )
+    for batch in (x[i] for i in range(len(x))) if is_dataset else x:
+        yield keras.utils.unpack_x_y_sample_weight(batch)[0]
 
 
 def _float64(variable: keras.Variable) -> np.ndarray:
