@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 import keras_bnn
+from keras_bnn.callbacks import SettleBatchNormalization
 
 BATCH_SIZE = 100
 
@@ -46,20 +47,7 @@ def train(model: keras.Sequential, x: np.ndarray, y: np.ndarray, epochs: int, ra
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     # XLA's convolutions are slower on a CPU than TensorFlow's own.
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"], jit_compile=False)
-    model.fit(x, y, BATCH_SIZE, epochs, verbose=2)
-    settle_batch_normalization(model, x)
-
-
-def settle_batch_normalization(model: keras.Sequential, x: np.ndarray) -> None:
-    """Computes the moving means and variances anew, now that the weights stand still and without dropout.
-
-    A weight near 0 changes its sign from one step to the next, which moves a first layer's sums by whole pixels: the
-    moving averages of the training lag behind and can cost several percent of accuracy.
-    """
-    for start in range(0, len(x), 2000):
-        y = x[start : start + 2000]
-        for layer in model.layers:
-            y = layer(y, training=isinstance(layer, keras.layers.BatchNormalization))
+    model.fit(x, y, BATCH_SIZE, epochs, verbose=2, callbacks=[SettleBatchNormalization(x[:10000])])
 
 
 def compare(model: keras.Model, path: str, x: np.ndarray, y: np.ndarray) -> None:
