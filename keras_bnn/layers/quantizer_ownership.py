@@ -35,10 +35,11 @@ def build_quantizer(quantizer: Any, shape: Sequence[int | None], layer: keras.la
     if not quantizer.weights:
         return
     owner, served = _OWNERS.get(quantizer, (weakref.ref(layer), role))
-    if owner() is not None and (owner() is not layer or served != role):
+    other = owner()
+    if other is not None and (other is not layer or served != role):
         name = type(quantizer).__name__
         raise ValueError(
             f"The layer '{layer.name}' got as {role} a {name} with weights that is the {served} of "
-            f"'{owner().name}': make a {name} of its own for each layer."
+            f"'{other.name}': make a {name} of its own for each layer."
         )
     _OWNERS[quantizer] = (weakref.ref(layer), role)
