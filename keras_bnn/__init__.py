@@ -3,6 +3,7 @@
 | name | what it holds | what it needs |
 | --- | --- | --- |
 | `keras_bnn.layers`, `.quantizers`, `.constraints` | what a model is built of | Keras |
+| `keras_bnn.optimizers`, `.metrics`, `.callbacks`, `.binary_weights` | what it is trained and watched with | Keras |
 | `keras_bnn.convert`, `keras_bnn.converter` | from a model to a packed .tflite | TensorFlow, for Keras models |
 | `keras_bnn.runtime` | runs packed .tflite files | numpy and LiteRT (or tflite-runtime, or TensorFlow) |
 
