@@ -63,8 +63,8 @@ class FlipRatio(keras.metrics.Metric):
             )
         self.per_kernel = per_kernel
         self._paths = list(kernels)
-        # Behind a function, the kernels are not taken for variables of the metric.
-        self._read = [functools.partial(lambda variable: variable.value, variable) for variable, _ in kernels.values()]
+        # A function, since a metric takes the variables among its attributes for its own.
+        self._latent = lambda: [variable.value for variable, _ in kernels.values()]
         self._compare = [_comparison(quantizer) for _, quantizer in kernels.values()]
         # All replicas of a distributed model have the same weights: one of them is enough.
         add = functools.partial(self.add_variable, initializer="zeros", aggregation="only_first_replica")
@@ -76,8 +76,8 @@ class FlipRatio(keras.metrics.Metric):
     def _flips(self) -> list[KerasTensor]:
         """Counts the signs of each kernel that differ from the last ones, and puts the new ones in their place."""
         counts = []
-        for read, compare, last in zip(self._read, self._compare, self._last_signs, strict=True):
-            signs, count = compare(ops.stop_gradient(read()), last.value)
+        for latent, compare, last in zip(self._latent(), self._compare, self._last_signs, strict=True):
+            signs, count = compare(ops.stop_gradient(latent), last.value)
             last.assign(signs)
             counts.append(count)
         return counts

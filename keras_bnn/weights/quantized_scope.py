@@ -21,7 +21,7 @@ def quantized_scope(model: keras.layers.Layer) -> Iterator[None]:
 
     So `layer.kernel`, `get_weights`, `save_weights` and `save` all show what the model computes with, and a saved file
     computes the same when it is loaded. On leaving, by an exception too, each kernel gets its latent weights back, bit
-    for bit; meanwhile they take 4 bytes a weight of the computer's memory.
+    for bit; meanwhile both take 8 bytes a weight of the computer's memory.
 
     Scopes may be nested, and several threads may enter scopes of the same or of different models: the first one
     quantizes a kernel, the last one restores it. Other threads read the variables too: they see either kind of values,
@@ -88,7 +88,7 @@ def _quantized(path: str, variable: keras.Variable, quantizer: Callable[[Any], A
     quantized = quantized_values(variable, quantizer)
     variable.assign(quantized)
     yield
-    changed = not np.array_equal(keras.ops.convert_to_numpy(variable.value), quantized)
+    changed = not np.array_equal(keras.ops.convert_to_numpy(variable.value), quantized, equal_nan=True)
     variable.assign(latent)
     if changed:
         raise RuntimeError(
