@@ -94,8 +94,9 @@ class Cloner:
                 config[f"{role}_constraint"] = self._kernel_constraint
         try:
             return binary.from_config(config)
-        except ValueError as error:
-            raise ValueError(f"binarize cannot make '{layer.name}' binary, name it in skip: {error}") from error
+        except (TypeError, ValueError) as error:
+            reason = error.__context__ or error  # from_config repeats the whole configuration
+            raise ValueError(f"binarize cannot make '{layer.name}' binary, name it in skip: {reason}") from reason
 
     def _behind(self, layer: Any) -> list[Any]:
         """Returns new layers for behind a call of a layer's clone: a normalization, and the activation after it."""

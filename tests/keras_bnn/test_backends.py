@@ -13,6 +13,7 @@ import pytest
 FOLDER = Path(__file__).parent
 NAMES = (
     "applications_larq_weights",
+    "binarize",
     "binary_weights",
     "callbacks",
     "constraints",
@@ -33,6 +34,7 @@ NAMES = (
     "quantizers_in_models",
     "quantizers_values",
     "quantizers_with_state",
+    "summary",
 )
 FILES = [FOLDER / f"test_{name}.py" for name in NAMES]
 

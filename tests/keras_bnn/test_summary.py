@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -78,64 +79,75 @@ def test_figures_worked_out_by_hand() -> None:
     assert summary.notes == ()
 
 
-def common_layers() -> dict[str, tuple[tuple[int, ...], list[layers.Layer], dict[str, int]]]:
-    """Input shape, layers, and multiply-accumulates by hand, of one model for each kind of layer."""
-    return {
-        "dense on rank 3": ((7, 6), [layers.Dense(4)], {"32x32": 7 * 6 * 4}),
-        "conv 1d": ((9, 6), [layers.Conv1D(4, 3)], {"32x32": 7 * 4 * 3 * 6}),
-        "conv 1d, channels first": ((6, 9), [layers.Dense(4), layers.Flatten()], {"32x32": 6 * 9 * 4}),
-        "conv 2d": ((9, 8, 6), [layers.Conv2D(4, (3, 2), padding="same")], {"32x32": 9 * 8 * 4 * 3 * 2 * 6}),
-        "conv 3d": ((5, 5, 5, 2), [layers.Conv3D(4, 3)], {"32x32": 27 * 4 * 27 * 2}),
-        "depthwise 1d": ((9, 6), [layers.DepthwiseConv1D(3, depth_multiplier=2)], {"32x32": 7 * 12 * 3}),
-        "depthwise": ((9, 9, 6), [layers.DepthwiseConv2D(3, depth_multiplier=2)], {"32x32": 49 * 12 * 9}),
-        "separable 1d": ((9, 6), [layers.SeparableConv1D(4, 3)], {"32x32": 7 * 6 * 3 + 7 * 6 * 4}),
-        "separable": ((9, 9, 6), [layers.SeparableConv2D(4, 3)], {"32x32": 49 * 6 * 9 + 49 * 6 * 4}),
-        "transpose 1d": ((9, 6), [layers.Conv1DTranspose(4, 3)], {"32x32": 9 * 6 * 3 * 4}),
-        "transpose 2d": ((5, 4, 6), [layers.Conv2DTranspose(7, 3, strides=2)], {"32x32": 20 * 6 * 9 * 7}),
-        "einsum dense": ((7, 6), [layers.EinsumDense("abc,cd->abd", (None, 4))], {"32x32": 7 * 6 * 4}),
-        "einsum dense, dots": ((7, 6), [layers.EinsumDense("...c,cd->...d", (4,))], {"32x32": 7 * 6 * 4}),
-        "simple rnn": ((7, 6), [layers.SimpleRNN(4)], {"32x32": 7 * (6 * 4 + 4 * 4)}),
-        "lstm": ((7, 6), [layers.LSTM(4)], {"32x32": 7 * 4 * (6 * 4 + 4 * 4)}),
-        "gru": ((7, 6), [layers.GRU(4, return_sequences=True)], {"32x32": 7 * 3 * (6 * 4 + 4 * 4)}),
-        "bidirectional": ((7, 6), [layers.Bidirectional(layers.LSTM(4))], {"32x32": 2 * 7 * 4 * 40}),
-        "conv lstm": (
-            (3, 6, 6, 2),
-            [layers.ConvLSTM2D(4, 3)],
-            {"32x32": 3 * 4 * 4 * 4 * (3 * 3 * 2 * 4 + 3 * 3 * 4 * 4)},
-        ),
-        "time distributed": ((7, 5, 6), [layers.TimeDistributed(layers.Conv1D(4, 3))], {"32x32": 7 * 3 * 4 * 3 * 6}),
-        "embedding": ((7,), [layers.Embedding(11, 4)], {}),
-        "normalizations": (
-            (7, 7, 6),
-            [layers.BatchNormalization(), layers.LayerNormalization(), layers.GroupNormalization(2), layers.PReLU()],
-            {},
-        ),
-        "pools": (
-            (9, 9, 6),
-            [layers.AveragePooling2D(2), layers.MaxPooling2D(), layers.ReLU(), layers.GlobalAveragePooling2D()],
-            {},
-        ),
-        "shapes": ((9, 6), [layers.Flatten(), layers.Reshape((6, 9)), layers.Permute((2, 1)), layers.Dropout(0.5)], {}),
-        "binary conv 1d": ((9, 6), [BinaryConv1D(4, 3)], {"1x1": 7 * 4 * 3 * 6}),
-        "binary conv 3d": ((5, 5, 5, 2), [BinaryConv3D(4, 3)], {"1x1": 27 * 4 * 27 * 2}),
-        "binary depthwise": ((9, 9, 6), [BinaryDepthwiseConv2D(3)], {"1x1": 49 * 6 * 9}),
-        # what comes out of the depthwise half is not quantized again
-        "binary separable": ((9, 9, 6), [BinarySeparableConv2D(4, 3)], {"1x1": 49 * 6 * 9, "1x32": 49 * 6 * 4}),
-        "binary transpose": ((5, 4, 6), [BinaryConv2DTranspose(7, 3)], {"1x1": 20 * 6 * 9 * 7}),
-        "dorefa": (
-            (6,),
-            [BinaryDense(4, input_quantizer=keras_bnn.quantizers.DoReFa(3), kernel_quantizer="ste_tern")],
-            {"2x3": 6 * 4},
-        ),
-        "real kernel": ((6,), [BinaryDense(4, kernel_quantizer=None)], {"32x1": 6 * 4}),
-        "our small layers": ((6,), [ShiftBatchNormalization(), RPReLU(), Quantize()], {}),
-    }
+# Input shape, layers, and multiply-accumulates by hand, of one model for each kind of layer.
+COMMON_LAYERS: dict[str, tuple[tuple[int, ...], Callable[[], list[layers.Layer]], dict[str, int]]] = {
+    "dense on rank 3": ((7, 6), lambda: [layers.Dense(4)], {"32x32": 7 * 6 * 4}),
+    "conv 1d": ((9, 6), lambda: [layers.Conv1D(4, 3)], {"32x32": 7 * 4 * 3 * 6}),
+    "conv 2d": ((9, 8, 6), lambda: [layers.Conv2D(4, (3, 2), padding="same")], {"32x32": 9 * 8 * 4 * 3 * 2 * 6}),
+    "conv 3d": ((5, 5, 5, 2), lambda: [layers.Conv3D(4, 3)], {"32x32": 27 * 4 * 27 * 2}),
+    "depthwise 1d": ((9, 6), lambda: [layers.DepthwiseConv1D(3, depth_multiplier=2)], {"32x32": 7 * 12 * 3}),
+    "depthwise": ((9, 9, 6), lambda: [layers.DepthwiseConv2D(3, depth_multiplier=2)], {"32x32": 49 * 12 * 9}),
+    "separable 1d": ((9, 6), lambda: [layers.SeparableConv1D(4, 3)], {"32x32": 7 * 6 * 3 + 7 * 6 * 4}),
+    "separable": ((9, 9, 6), lambda: [layers.SeparableConv2D(4, 3)], {"32x32": 49 * 6 * 9 + 49 * 6 * 4}),
+    "transpose 1d": ((9, 6), lambda: [layers.Conv1DTranspose(4, 3)], {"32x32": 9 * 6 * 3 * 4}),
+    "transpose 2d": ((5, 4, 6), lambda: [layers.Conv2DTranspose(7, 3, strides=2)], {"32x32": 20 * 6 * 9 * 7}),
+    "einsum dense": ((7, 6), lambda: [layers.EinsumDense("abc,cd->abd", (None, 4))], {"32x32": 7 * 6 * 4}),
+    "einsum dense, dots": ((7, 6), lambda: [layers.EinsumDense("...c,cd->...d", (4,))], {"32x32": 7 * 6 * 4}),
+    "simple rnn": ((7, 6), lambda: [layers.SimpleRNN(4)], {"32x32": 7 * (6 * 4 + 4 * 4)}),
+    "lstm": ((7, 6), lambda: [layers.LSTM(4)], {"32x32": 7 * 4 * (6 * 4 + 4 * 4)}),
+    "gru": ((7, 6), lambda: [layers.GRU(4, return_sequences=True)], {"32x32": 7 * 3 * (6 * 4 + 4 * 4)}),
+    "bidirectional": ((7, 6), lambda: [layers.Bidirectional(layers.LSTM(4))], {"32x32": 2 * 7 * 4 * 40}),
+    "conv lstm": (
+        (3, 6, 6, 2),
+        lambda: [layers.ConvLSTM2D(4, 3)],
+        {"32x32": 3 * 4 * 4 * 4 * (3 * 3 * 2 * 4 + 3 * 3 * 4 * 4)},
+    ),
+    "time distributed": (
+        (7, 5, 6),
+        lambda: [layers.TimeDistributed(layers.Conv1D(4, 3))],
+        {"32x32": 7 * 3 * 4 * 3 * 6},
+    ),
+    "embedding": ((7,), lambda: [layers.Embedding(11, 4)], {}),
+    "normalizations": (
+        (7, 7, 6),
+        lambda: [
+            layers.BatchNormalization(),
+            layers.LayerNormalization(),
+            layers.GroupNormalization(2),
+            layers.PReLU(),
+        ],
+        {},
+    ),
+    "pools": (
+        (9, 9, 6),
+        lambda: [layers.AveragePooling2D(2), layers.MaxPooling2D(), layers.ReLU(), layers.GlobalAveragePooling2D()],
+        {},
+    ),
+    "shapes": (
+        (9, 6),
+        lambda: [layers.Flatten(), layers.Reshape((6, 9)), layers.Permute((2, 1)), layers.Dropout(0.5)],
+        {},
+    ),
+    "binary conv 1d": ((9, 6), lambda: [BinaryConv1D(4, 3)], {"1x1": 7 * 4 * 3 * 6}),
+    "binary conv 3d": ((5, 5, 5, 2), lambda: [BinaryConv3D(4, 3)], {"1x1": 27 * 4 * 27 * 2}),
+    "binary depthwise": ((9, 9, 6), lambda: [BinaryDepthwiseConv2D(3)], {"1x1": 49 * 6 * 9}),
+    # what comes out of the depthwise half is not quantized again
+    "binary separable": ((9, 9, 6), lambda: [BinarySeparableConv2D(4, 3)], {"1x1": 49 * 6 * 9, "1x32": 49 * 6 * 4}),
+    "binary transpose": ((5, 4, 6), lambda: [BinaryConv2DTranspose(7, 3)], {"1x1": 20 * 6 * 9 * 7}),
+    "dorefa": (
+        (6,),
+        lambda: [BinaryDense(4, input_quantizer=keras_bnn.quantizers.DoReFa(3), kernel_quantizer="ste_tern")],
+        {"2x3": 6 * 4},
+    ),
+    "real kernel": ((6,), lambda: [BinaryDense(4, kernel_quantizer=None)], {"32x1": 6 * 4}),
+    "our small layers": ((6,), lambda: [ShiftBatchNormalization(), RPReLU(), Quantize()], {}),
+}
 
 
-@pytest.mark.parametrize("name", common_layers())
+@pytest.mark.parametrize("name", COMMON_LAYERS)
 def test_common_layers(name: str) -> None:
-    shape, stack, macs = common_layers()[name]
-    model = keras.Sequential([keras.Input(shape), *stack])
+    shape, stack, macs = COMMON_LAYERS[name]
+    model = keras.Sequential([keras.Input(shape), *stack()])
     summary = keras_bnn.summary(model)
     assert summary.macs == macs
     assert sum(summary.weights.values()) == model.count_params()

@@ -1,0 +1,289 @@
+"""`keras_bnn.binarize`: which layers become binary, what happens to weights and activations, that the clone learns."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_bnn
+from keras_bnn.layers import BinaryConv2D, BinaryDense
+
+
+def kinds(model: keras.Model) -> dict[str, str]:
+    return {layer.name: type(layer).__name__ for layer in model.layers if not isinstance(layer, layers.InputLayer)}
+
+
+def array(variable: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(variable)
+
+
+def sequential() -> keras.Model:
+    """A usual network without normalization; its kernels have asymmetric random values."""
+    keras.utils.set_random_seed(5)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(8, 3, activation="relu", name="first"),
+            layers.MaxPooling2D(name="pool"),
+            layers.Conv2D(12, 3, activation="relu", name="second", bias_initializer="normal"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(16, activation="tanh", name="third"),
+            layers.Dense(3, name="last"),
+        ]
+    )
+
+
+def test_default_for_a_sequential_model() -> None:
+    model = sequential()
+    clone = keras_bnn.binarize(model)
+    assert kinds(clone) == {
+        "first": "Conv2D",
+        "first_normalization": "BatchNormalization",
+        "pool": "MaxPooling2D",
+        "second": "BinaryConv2D",
+        "second_normalization": "BatchNormalization",
+        "flatten": "Flatten",
+        "third": "BinaryDense",
+        "third_normalization": "BatchNormalization",
+        "third_activation": "Activation",
+        "last": "Dense",
+    }
+    assert isinstance(clone, keras.Sequential)
+    # ReLU would make the next sign +1 everywhere; tanh stands before no sign, and moves behind the normalization
+    linear = keras.activations.linear
+    assert [clone.get_layer(name).activation for name in ("first", "second", "third", "last")] == [linear] * 4
+    assert clone.get_layer("third_activation").activation is keras.activations.tanh
+    assert kinds(model) == kinds(sequential())  # the model itself is as it was
+    assert model.get_layer("first").activation is keras.activations.relu
+    for name in ("first", "second", "third", "last"):
+        for ours, theirs in zip(clone.get_layer(name).weights, model.get_layer(name).weights, strict=True):
+            np.testing.assert_array_equal(array(ours), array(theirs))
+    second = clone.get_layer("second")
+    assert second.input_quantizer.precision == second.kernel_quantizer.precision == 1
+    assert isinstance(second.kernel_constraint, keras_bnn.constraints.WeightClip)
+
+
+def test_all_layers_with_the_paper_s_first_layer() -> None:
+    clone = keras_bnn.binarize(sequential(), keep_first_and_last=False)
+    assert isinstance(clone.get_layer("first"), BinaryConv2D)
+    assert clone.get_layer("first").input_quantizer is None
+    assert isinstance(clone.get_layer("last"), BinaryDense)
+    assert clone.get_layer("last").input_quantizer is not None
+    assert kinds(clone)["last_normalization"] == "BatchNormalization"
+
+
+def test_a_kernel_beyond_the_range_is_scaled_into_it() -> None:
+    model = sequential()
+    second, third = model.get_layer("second"), model.get_layer("third")
+    rng = np.random.default_rng(6)
+    large, small = rng.normal(0, 2, second.kernel.shape), rng.uniform(-0.5, 0.9, third.kernel.shape)
+    large[0, 0, 0, :2] = 0.0, -0.0
+    second.kernel.assign(large)
+    third.kernel.assign(small)
+    clone = keras_bnn.binarize(model)
+    latent = array(clone.get_layer("second").kernel)
+    assert np.abs(latent).max() == pytest.approx(1, rel=1e-6)
+    np.testing.assert_allclose(latent, large / np.abs(large).max(), rtol=1e-5)
+    np.testing.assert_array_equal(latent < 0, large.astype("float32") < 0)
+    np.testing.assert_array_equal(array(clone.get_layer("third").kernel), small.astype("float32"))
+
+    glorot = keras_bnn.binarize(model, kernel_constraint=keras_bnn.constraints.WeightClip("glorot"))
+    bound = np.sqrt(1.5 / (9 * (8 + 12)))
+    assert np.abs(array(glorot.get_layer("second").kernel)).max() == pytest.approx(bound, rel=1e-6)
+
+    real = keras_bnn.binarize(model, kernel_quantizer=None)
+    np.testing.assert_array_equal(array(real.get_layer("second").kernel), large.astype("float32"))
+    assert real.get_layer("second").kernel_constraint is None
+
+
+def test_outputs_are_those_of_signs() -> None:
+    """The replaced layer computes what numpy computes with the signs of its inputs and of the model's weights."""
+    rng = np.random.default_rng(7)
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Dense(5),
+            layers.LayerNormalization(),
+            layers.Dense(4, name="inner"),
+            layers.Dense(3),
+        ]
+    )
+    model.get_layer("inner").kernel.assign(rng.normal(0, 3, (5, 4)))
+    model.get_layer("inner").bias.assign([0.5, -2.0, 0.0, 7.0])
+    clone = keras_bnn.binarize(model, add_normalizations=False, drop_activations=False)
+    x = rng.normal(size=(9, 6)).astype("float32")
+    hidden = keras.Sequential(model.layers[:2])
+    signs = np.where(array(hidden(x)) < 0, -1, 1) @ np.where(array(model.get_layer("inner").kernel) < 0, -1, 1)
+    found = array(keras.Sequential(clone.layers[:3])(x))
+    np.testing.assert_array_equal(found, signs + np.array([0.5, -2.0, 0.0, 7.0]))
+
+
+def residual() -> keras.Model:
+    """A functional model with skip connections, a shared layer and a nested model."""
+    x = inputs = keras.Input((8, 8, 3), name="image")
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", name="stem")(x))
+    x = layers.ReLU(name="stem_relu")(x)
+    y = layers.Conv2D(8, 3, padding="same", use_bias=False, name="inside")(x)
+    y = layers.ReLU(name="inside_relu")(layers.BatchNormalization()(y))
+    y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", name="outside")(y))
+    x = layers.ReLU(name="sum_relu")(layers.Add()([x, y]))
+    shared = layers.Conv2D(8, 1, activation="relu", name="shared")
+    x = shared(shared(x))
+    nested = [layers.DepthwiseConv2D(3, name="depthwise"), layers.BatchNormalization(), layers.ReLU(name="last_relu")]
+    x = keras.Sequential([keras.Input((8, 8, 8)), *nested], name="nested")(x)
+    x = layers.Dense(8, name="hidden")(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, layers.Dense(3, name="head")(layers.LeakyReLU(name="leaky")(x)), name="residual")
+
+
+def test_functional_models() -> None:
+    model = residual()
+    clone = keras_bnn.binarize(model)
+    found = kinds(clone)
+    binary = {name for name, kind in found.items() if kind.startswith("Binary")}
+    assert binary == {"inside", "outside", "shared", "hidden"}
+    assert kinds(clone.get_layer("nested"))["depthwise"] == "BinaryDepthwiseConv2D"
+    assert (found["stem"], found["head"]) == ("Conv2D", "Dense")
+    dropped = {name for name, kind in found.items() if kind == "Identity"}
+    assert dropped == {"stem_relu", "inside_relu", "sum_relu"}
+    # behind a global average pooling it stands in front of a sign all the same
+    assert kinds(clone.get_layer("nested"))["last_relu"] == "Identity"
+    assert found["leaky"] == "LeakyReLU"  # has both signs
+    # one normalization for each call of the shared layer, none where there is one
+    added = {name for name in found if "_normalization" in name and not name.startswith("batch_")}
+    assert added == {"shared_normalization", "shared_normalization_2", "hidden_normalization"}
+    assert clone.name == "residual"
+    assert [x.name for x in clone.inputs] == ["image"]
+    assert {row.name: row.calls for row in keras_bnn.summary(clone).layers}["shared"] == 2
+    np.testing.assert_array_equal(array(clone.get_layer("outside").kernel), array(model.get_layer("outside").kernel))
+
+
+@pytest.mark.parametrize(
+    ("skip", "kept"),
+    [
+        ("second", {"second"}),
+        (["second", "third"], {"second", "third"}),
+        (layers.Dense, {"third"}),
+        ([layers.Conv2D, "third"], {"second", "third"}),
+        (lambda layer: layer.kernel.shape[-1] == 16, {"third"}),
+        ((), set()),
+    ],
+)
+def test_skip(skip: Any, kept: set[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if kept == {"second", "third"}:
+            with pytest.raises(ValueError, match="found no layer to replace"):
+                keras_bnn.binarize(sequential(), skip)
+            return
+        clone = keras_bnn.binarize(sequential(), skip)
+    binary = {name for name, kind in kinds(clone).items() if kind.startswith("Binary")}
+    assert binary == {"second", "third"} - kept
+
+
+def test_skip_by_path() -> None:
+    clone = keras_bnn.binarize(residual(), "nested/depthwise")
+    assert kinds(clone.get_layer("nested"))["depthwise"] == "DepthwiseConv2D"
+
+
+def test_what_is_left_as_it_is_gets_a_warning() -> None:
+    with pytest.warns(UserWarning, match=r"a sign that is the same everywhere.*'first', 'second'"):
+        clone = keras_bnn.binarize(sequential(), drop_activations=False)
+    assert clone.get_layer("first_activation").activation is keras.activations.relu
+    with pytest.warns(UserWarning, match=r"no normalization.*'second', 'third', 'first'"):
+        clone = keras_bnn.binarize(sequential(), add_normalizations=False)
+    assert not any(name.endswith("normalization") for name in kinds(clone))
+
+
+def test_quantizers_with_weights_are_made_anew_for_each_layer() -> None:
+    quantizer = keras_bnn.quantizers.LearnedThresholdSign(threshold_initializer=keras.initializers.Constant(0.25))
+    for given in (quantizer, "learned_threshold_sign"):
+        clone = keras_bnn.binarize(sequential(), input_quantizer=given, kernel_quantizer="magnitude_aware_sign")
+        second, third = clone.get_layer("second"), clone.get_layer("third")
+        assert second.input_quantizer is not third.input_quantizer
+        assert (second.input_quantizer.threshold.shape, third.input_quantizer.threshold.shape) == ((8,), (12,))
+        assert isinstance(third.kernel_quantizer, keras_bnn.quantizers.MagnitudeAwareSign)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "shape"),
+    [
+        (layers.Conv1D(4, 3), "BinaryConv1D", (9, 5)),
+        (layers.Conv3D(4, 3, strides=2), "BinaryConv3D", (7, 7, 7, 2)),
+        (layers.Conv2DTranspose(4, 3, padding="same"), "BinaryConv2DTranspose", (5, 5, 3)),
+        (layers.DepthwiseConv2D(3, depth_multiplier=2), "BinaryDepthwiseConv2D", (6, 6, 3)),
+        (layers.SeparableConv2D(4, 3), "BinarySeparableConv2D", (6, 6, 3)),
+        (layers.Dense(4, use_bias=False, kernel_regularizer="l2"), "BinaryDense", (2, 3)),
+    ],
+)
+def test_every_kind_of_layer(layer: layers.Layer, name: str, shape: tuple[int, ...]) -> None:
+    stack = [layers.Dense(shape[-1]), layers.BatchNormalization(), layer, layers.BatchNormalization(), layers.Dense(2)]
+    clone = keras_bnn.binarize(keras.Sequential([keras.Input(shape), *stack])).get_layer(layer.name)
+    assert type(clone).__name__ == name
+    for ours, theirs in zip(clone.weights, layer.weights, strict=True):
+        np.testing.assert_array_equal(array(ours), array(theirs))
+    ours, theirs = clone.get_config(), layer.get_config()
+    changed = {key for key, value in theirs.items() if ours[key] != value}
+    assert changed <= {"kernel_constraint", "depthwise_constraint", "pointwise_constraint"}
+
+
+def test_refusals() -> None:
+    class Own(keras.Model):
+        pass
+
+    with pytest.raises(TypeError, match="binarize got a int: pass a Keras model"):
+        keras_bnn.binarize(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"the subclassed model 'own'.*use the layers of keras_bnn.layers"):
+        keras_bnn.binarize(Own(name="own"))
+    with pytest.raises(ValueError, match="'late' is not built"):
+        keras_bnn.binarize(keras.Sequential([layers.Dense(3)], name="late"))
+    with pytest.raises(ValueError, match=r"no layer to replace in 'short'.*pass keep_first_and_last=False"):
+        keras_bnn.binarize(keras.Sequential([keras.Input((3,)), layers.Dense(3)], name="short"))
+    with pytest.raises(ValueError, match="skip='sceond': the layers to choose from are 'first', 'second'"):
+        keras_bnn.binarize(sequential(), ["sceond"])
+    with pytest.raises(ValueError, match="got skip=3: pass names, classes, or functions"):
+        keras_bnn.binarize(sequential(), 3)  # type: ignore[arg-type]
+    stack = [layers.Dense(8), layers.Conv2D(4, 1, data_format="channels_first", name="turned"), layers.Dense(2)]
+    with pytest.raises(ValueError, match=r"cannot make 'turned' binary, name it in skip: .*channels_last"):
+        keras_bnn.binarize(keras.Sequential([keras.Input((4, 4, 4)), *stack]))
+
+
+def stripes() -> tuple[np.ndarray, np.ndarray]:
+    """Noisy images with horizontal, vertical or diagonal stripes, and which of them it is."""
+    rng = np.random.default_rng(12)
+    row, column = np.mgrid[:8, :8]
+    patterns = np.stack([row % 2, column % 2, (row + column) // 2 % 2]) * 2.0 - 1
+    labels = rng.integers(0, 3, 256)
+    return (patterns[labels] + rng.normal(0, 0.7, (256, 8, 8)))[..., np.newaxis].astype("float32"), labels
+
+
+def test_the_clone_is_compiled_and_learns() -> None:
+    model, (x, y) = sequential(), stripes()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    jit_compile = keras.backend.backend() == "jax"
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], jit_compile=jit_compile)
+    clone = keras_bnn.binarize(model)
+    history = clone.fit(x, y, batch_size=32, epochs=6, verbose=0).history
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert history["accuracy"][-1] > 0.85
+    kernel = array(clone.get_layer("second").kernel)
+    assert np.abs(kernel).max() <= 1
+    assert np.any(kernel != array(model.get_layer("second").kernel))
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason=f"models are converted on the tensorflow backend, this is {keras.backend.backend()}",
+)
+def test_the_clone_is_packed() -> None:
+    clone = keras_bnn.binarize(residual(), "nested/depthwise")
+    report = keras_bnn.convert(clone, verify=False)
+    kinds = [(op.kind, op.input_type, op.output_type) for op in report.packed]
+    # the sum of both branches is read by a sign and by nothing else; the second convolution's sums go into it
+    assert ("BnnConv2D", "bits", "bits") in kinds
+    assert sum(kind == "BnnConv2D" for kind, *_ in kinds) == 4  # two in the block, the shared one twice
+    assert sum(kind == "BnnFullyConnected" for kind, *_ in kinds) == 1
