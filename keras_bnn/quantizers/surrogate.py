@@ -17,11 +17,12 @@ def read(x: Any) -> tuple[KerasTensor, Any]:
 
     The TFLite converter keeps a sign as one comparison and one select when the select's values are scalars: right for
     activations. In a kernel the same select should fold into a constant, but the converter folds an op only when that
-    does not blow its operands up: the select's values need the kernel's size. Only kernels arrive as variables.
+    does not blow its operands up: the select's values need the kernel's size. Only kernels arrive as variables, and
+    only TensorFlow's graphs reach the converter; torch would spend memory and time on such values.
     """
-    is_kernel = isinstance(x, keras.Variable)
+    is_exported = isinstance(x, keras.Variable) and keras.backend.backend() == "tensorflow"
     x = ops.cast(x, x.dtype)  # a custom gradient takes tensors only
-    return x, ops.ones_like(x) if is_kernel else 1.0
+    return x, ops.ones_like(x) if is_exported else 1.0
 
 
 def with_gradient(
@@ -51,7 +52,7 @@ def sign(x: KerasTensor, gradient: Gradient) -> KerasTensor:
 def straight_through(clip_value: float) -> Gradient:
     """Returns the straight-through estimator (arXiv:1602.02830, eq. 4): `dy if abs(x) <= clip_value else 0`."""
     # A select rather than a product with 0 and 1, so that an infinite dy is cancelled too.
-    return lambda x, dy: ops.where(ops.abs(x) <= clip_value, dy, ops.zeros_like(dy))
+    return lambda x, dy: ops.where(ops.abs(x) <= clip_value, dy, 0)
 
 
 def checked_clip_value(name: str, clip_value: float) -> float:
