@@ -64,7 +64,7 @@ class Cloner:
         for layer, clone in self._clones.values():
             if id(layer) in self._replaced:
                 self._carry_kernels(layer, clone)
-            elif not isinstance(layer, (keras.Sequential, keras.Function)) and isinstance(clone, type(layer)):
+            elif isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.Model) and clone.weights:
                 clone.set_weights(layer.get_weights())
 
     def _call(self, clone: Any, *args: Any, **kwargs: Any) -> Any:
@@ -76,10 +76,10 @@ class Cloner:
     def _make_clone(self, layer: Any) -> Any:
         if isinstance(layer, (keras.Sequential, keras.Function)):
             return self.clone_model(layer)
+        if id(layer) in self._dropped and type(layer) not in BINARY_LAYERS:
+            return keras.layers.Identity(name=layer.name)
         if not isinstance(layer, keras.layers.Layer):
             return layer  # an op of keras.ops, without state
-        if id(layer) in self._dropped and not hasattr(layer, "kernel") and not hasattr(layer, "pointwise_kernel"):
-            return keras.layers.Identity(name=layer.name)
         config = layer.get_config()
         if id(layer) in self._normalized | self._dropped:
             config["activation"] = "linear"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 import keras
@@ -34,6 +34,10 @@ _KEEP_SIGNS = (
     layers.GlobalAveragePooling3D,
     layers.UpSampling2D,
 )
+# Their counterparts in keras.ops, whose classes are not public, and the activations there with one sign.
+_KEEP_SIGNS_OPS = {"Add", "Average", "Mean"}
+_PASSING_OPS = {*_KEEP_SIGNS_OPS, "Gelu", "LeakyRelu", "Multiply", "Silu", "Subtract", "Tanh"}
+_CONSTANT_SIGN_OPS = {"HardSigmoid", "ReLU", "Relu", "Relu6", "Sigmoid", "Softmax", "Softplus"}
 
 
 class Plan:
@@ -63,6 +67,10 @@ class Plan:
         takes_sign: bool,
     ) -> None:
         self._graph = graph
+        # What has been found of tensors and calls: branches that split and join would be walked once for each path.
+        self._constant: dict[int, list[Any] | None] = {}
+        self._sums: dict[int, list[LayerCall]] = {}
+        self._normalized: dict[LayerCall, bool] = {}
         within_reach = set(map(id, _layers_within_reach(model)))
         kernels = [call for call in self._graph.calls if type(call.layer) in REPLACEABLE]
         reading = self._reached_from(kernels)
@@ -105,20 +113,30 @@ class Plan:
 
         Of several tensors that are put side by side, each is looked at on its own.
         """
+        if id(tensor) not in self._constant:
+            self._constant[id(tensor)] = self._find_constant_sign(tensor)
+        return self._constant[id(tensor)]
+
+    def _find_constant_sign(self, tensor: KerasTensor) -> list[Any] | None:
         call = self._graph.producer(tensor)
         if call is None:
             return None
         if _has_constant_sign(call.layer):
             return [call.layer]
         found = [self._constant_sign(x) for x in call.inputs]
-        if isinstance(call.layer, layers.Concatenate):
-            return [layer for one in found for layer in one or []] or None
-        if not (keeps_values(call) or isinstance(call.layer, _KEEP_SIGNS)) or None in found:
+        if _is_any(call.layer, layers.Concatenate, {"Concatenate"}):
+            return _distinct(layer for one in found for layer in one or []) or None
+        if not (keeps_values(call) or _is_any(call.layer, _KEEP_SIGNS, _KEEP_SIGNS_OPS)) or None in found:
             return None
-        return [layer for one in found for layer in one or []]
+        return _distinct(layer for one in found for layer in one or [])
 
     def _sums_before(self, tensor: KerasTensor) -> list[LayerCall]:
         """Returns the calls of kernels whose sums reach a tensor without a normalization."""
+        if id(tensor) not in self._sums:
+            self._sums[id(tensor)] = _distinct(self._find_sums_before(tensor))
+        return self._sums[id(tensor)]
+
+    def _find_sums_before(self, tensor: KerasTensor) -> list[LayerCall]:
         call = self._graph.producer(tensor)
         if call is None:
             return []
@@ -128,6 +146,11 @@ class Plan:
 
     def _is_normalized(self, call: LayerCall) -> bool:
         """Returns whether all that reads a call's outputs does so behind a normalization."""
+        if call not in self._normalized:
+            self._normalized[call] = self._find_normalized(call)
+        return self._normalized[call]
+
+    def _find_normalized(self, call: LayerCall) -> bool:
         users = self._graph.users(call)
         return bool(users) and all(
             isinstance(user.layer, _NORMALIZATIONS) or (_passes_on(user) and self._is_normalized(user))
@@ -145,11 +168,19 @@ def _layers_within_reach(model: keras.Model) -> list[Any]:
 
 def _passes_on(call: LayerCall) -> bool:
     """Returns whether a call neither normalizes nor multiplies by a kernel."""
-    return keeps_values(call) or isinstance(call.layer, (*_KEEP_SIGNS, *_ACTIVATIONS, layers.Multiply, layers.Subtract))
+    passing = (*_KEEP_SIGNS, *_ACTIVATIONS, layers.Multiply, layers.Subtract)
+    return keeps_values(call) or _is_any(call.layer, passing, _PASSING_OPS | _CONSTANT_SIGN_OPS)
+
+
+def _is_any(layer: Any, classes: Any, ops: Set[str]) -> bool:
+    """Returns whether a layer is of one of the classes, or an op of one of the names."""
+    return isinstance(layer, classes) if isinstance(layer, layers.Layer) else type(layer).__name__ in ops
 
 
 def _has_constant_sign(layer: Any) -> bool:
     """Returns whether an activation, alone or of a kernel, gives only x >= 0 or only x < 0: it is tried out."""
+    if not isinstance(layer, layers.Layer):
+        return type(layer).__name__ in _CONSTANT_SIGN_OPS
     function = layer if isinstance(layer, (layers.ReLU, layers.Softmax)) else getattr(layer, "activation", None)
     if function is None or not isinstance(layer, (*_ACTIVATIONS, *REPLACEABLE)):
         return False
@@ -158,4 +189,4 @@ def _has_constant_sign(layer: Any) -> bool:
 
 
 def _distinct(found: Iterable[Any]) -> list[Any]:
-    return list({id(layer): layer for layer in found}.values())
+    return list({id(one): one for one in found}.values())

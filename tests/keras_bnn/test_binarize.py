@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from typing import Any
 
 import keras
@@ -131,7 +132,7 @@ def residual() -> keras.Model:
     y = layers.Conv2D(8, 3, padding="same", use_bias=False, name="inside")(x)
     y = layers.ReLU(name="inside_relu")(layers.BatchNormalization()(y))
     y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", name="outside")(y))
-    x = layers.ReLU(name="sum_relu")(layers.Add()([x, y]))
+    x = layers.ReLU(name="sum_relu")(x + y)
     shared = layers.Conv2D(8, 1, activation="relu", name="shared")
     x = shared(shared(x))
     nested = [layers.DepthwiseConv2D(3, name="depthwise"), layers.BatchNormalization(), layers.ReLU(name="last_relu")]
@@ -160,6 +161,18 @@ def test_functional_models() -> None:
     assert [x.name for x in clone.inputs] == ["image"]
     assert {row.name: row.calls for row in keras_bnn.summary(clone).layers}["shared"] == 2
     np.testing.assert_array_equal(array(clone.get_layer("outside").kernel), array(model.get_layer("outside").kernel))
+
+
+def test_ops_between_layers() -> None:
+    """Activations and sums may be ops of keras.ops as well."""
+    inputs = keras.Input((6,))
+    x = keras.ops.relu(layers.Dense(8, name="first")(inputs))
+    x = keras.ops.relu(layers.Dense(8, name="second")(x)) + keras.ops.sigmoid(x)
+    clone = keras_bnn.binarize(keras.Model(inputs, layers.Dense(2)(layers.Dense(4, name="third")(x))))
+    found = Counter(type(one).__name__ for one in clone.operations)
+    assert found == Counter(
+        {"InputLayer": 1, "Dense": 2, "BinaryDense": 2, "BatchNormalization": 3, "Identity": 3, "Add": 1}
+    )
 
 
 @pytest.mark.parametrize(
