@@ -1,4 +1,4 @@
-"""Filter repetition: how many of a layer's binary 2-D filters are different (arXiv:1602.02830, on filter repetitions)."""
+"""Filter repetition: how many binary 2-D filters of a layer are different (arXiv:1602.02830, on filter repetitions)."""
 
 from __future__ import annotations
 
