@@ -22,12 +22,12 @@ def test_figures_are_those_of_the_zoo(larq_python: str) -> None:
     assert json.loads(run.stdout) == FIGURES
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_outputs_equal_the_zoo_s(name: str, larq_python: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "save"), [*((name, "save_weights") for name in FIGURES), ("BiRealNet18", "save")])
+def test_outputs_equal_the_zoo_s(name: str, save: str, larq_python: str, tmp_path: Path) -> None:
     # XNOR-Net has a 6x6 convolution without padding at 1/32 of the image.
     size = 224 if name == "XNORNet" else 64
     weights, results = tmp_path / "weights.h5", tmp_path / "outputs.npz"
-    subprocess.run([larq_python, SCRIPT, "outputs", name, str(size), weights, results], check=True)
+    subprocess.run([larq_python, SCRIPT, "outputs", name, str(size), save, weights, results], check=True)
     with np.load(results) as file:
         images, expected = file["images"], file["outputs"]
     make = getattr(applications, name)

@@ -1,7 +1,7 @@
 """Runs in an environment that has Larq Zoo, not in ours: the figures and the outputs of its models.
 
 python zoo_models.py figures > zoo_figures.json
-python zoo_models.py outputs QuickNet 64 weights.h5 outputs.npz
+python zoo_models.py outputs QuickNet 64 save_weights weights.h5 outputs.npz
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def print_figures() -> None:
     print("{\n" + ",\n".join(lines) + "\n}")
 
 
-def write_outputs(name: str, size: int, weights_path: str, outputs_path: str) -> None:
-    """Writes random weights of a model as Larq does, and what the model makes of random images, before the softmax."""
+def write_outputs(name: str, size: int, save: str, weights_path: str, outputs_path: str) -> None:
+    """Writes random weights of a model by its method `save`, and what it makes of random images, before the softmax."""
     rng = np.random.default_rng(5)
     model = MODELS[name](input_shape=(size, size, 3), num_classes=CLASSES, weights=None)
     model.set_weights([_random_weight(rng, weight.name, weight.shape) for weight in model.weights])
-    model.save_weights(weights_path)
+    getattr(model, save)(weights_path)
     # Colours and textures of their own, so that the images differ after global pooling too.
     colours, textures = rng.normal(0, 2, (IMAGES, 1, 1, 3)), rng.normal(0, 2, (IMAGES, size // 16, size // 16, 3))
     images = (colours + textures.repeat(16, axis=1).repeat(16, axis=2)).astype(np.float32)
@@ -79,4 +79,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "figures":
         print_figures()
     else:
-        write_outputs(sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5])
+        write_outputs(sys.argv[2], int(sys.argv[3]), *sys.argv[4:])
