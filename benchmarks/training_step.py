@@ -92,6 +92,10 @@ def seconds(step: Callable[[], Any], times: int) -> float:
 
 def measure(case: Case, turns: int) -> dict[str, float]:
     """Medians over the turns: milliseconds of both steps, and their ratio with its quartiles."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.compiler.reset()  # torch compiles one function a few times only, and all models share their step
     rng = np.random.default_rng(0)
     x = rng.normal(size=case.input_shape).astype(np.float32)
     models = [make_model(layer(), case.input_shape) for layer in (case.float_layer, case.binary_layer)]
