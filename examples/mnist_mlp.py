@@ -9,9 +9,10 @@ Takes about three minutes on two cores. Every weight is +1 or -1, and so is ever
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import keras
-from _mnist import compare, load_images, parse_arguments, train
+from _mnist import compare, load_images, parse_arguments, save, train
 from keras.layers import BatchNormalization, Dropout, Flatten
 
 from keras_bnn.layers import BinaryDense
@@ -49,6 +50,7 @@ def main() -> None:
     x_train, y_train, x_test, y_test = load_images(args.data)
     model = network()
     train(model, x_train, y_train, args.epochs, rates=(5e-3, 1e-5))
+    save(model, Path(args.output).with_suffix(".keras"))
     compare(model, args.output, x_test, y_test)
     print(f"{time.perf_counter() - start:.0f} seconds in total.")
 

@@ -11,7 +11,7 @@ fast    The network of "theano" for a budget of hours: cross entropy, larger bat
         counts, whatever its error.
 
 After each epoch the training is saved in the output folder: the same command goes on where it was stopped. In the end
-the folder holds results.json, curve.png, the trained model.keras (without optimizer state) and the packed model.tflite.
+the folder holds results.json, curve.png, the trained model.keras and the packed model.tflite.
 
     python examples/paper_mnist.py fast --policy mixed_bfloat16
     KERAS_BACKEND=jax python examples/paper_mnist.py torch7 --epochs 100 --output torch7
@@ -36,7 +36,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from _mnist import compare, load_images
+from _mnist import compare, load_images, save
 from keras.layers import BatchNormalization, Dropout, Layer
 from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule
 from matplotlib.figure import Figure
@@ -296,7 +296,7 @@ def main() -> None:
     model = network(recipe, settings["units"])
     rows = train(model, recipe, settings, images, folder)
     keras.config.set_dtype_policy("float32")
-    trained = network(recipe, settings["units"])  # a model that was not compiled is saved without optimizer state
+    trained = network(recipe, settings["units"])
     trained.set_weights(model.get_weights())
     predicted = trained.predict(images["x_test"], 2000, verbose=0).argmax(-1)
     results = {
@@ -309,7 +309,7 @@ def main() -> None:
     }
     if recipe.validate:
         results["least_validation_error"] = 1 - max(row["val_accuracy"] for row in rows)
-    trained.save(folder / "model.keras")
+    save(trained, folder / "model.keras")
     compare(trained, str(folder / "model.tflite"), images["x_test"], images["y_test"])
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results, indent=2))

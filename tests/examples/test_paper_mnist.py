@@ -68,7 +68,7 @@ def test_training_goes_on_where_it_was_stopped(images: Path, tmp_path: Path, rec
     assert results["test_error"] < 0.4
     assert "397 test images" in output  # the packed file was compared
     assert (folder / "curve.png").stat().st_size > 5000
-    assert (folder / "model.keras").stat().st_size < 2 * 4 * (784 * 64 + 2 * 64 * 64 + 640)  # no optimizer state
+    assert (folder / "model.keras").stat().st_size < 4 * (784 * 64 + 2 * 64 * 64 + 640)  # signs, no optimizer state
 
     third = start(images, folder, recipe, "--epochs", "8")
     assert "holds a finished training" in third.communicate()[0]
