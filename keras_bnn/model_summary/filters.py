@@ -6,23 +6,29 @@ import numpy as np
 
 
 def unique_filters(kernel: np.ndarray) -> tuple[int, int]:
-    """Counts the 2-D filters of a binary kernel, and the different ones among them.
+    """Counts the 2-D filters of a binary kernel, and for each input channel the different ones among them.
 
-    A filter and its inverse count as one: the sums of the one are the negative sums of the other. A k x k filter has at
-    most `2 ** (k * k - 1)` values then, so that a layer with many filters repeats them.
+    Two equal filters on the same input channel give the same sums, so that one of them need not be computed; on
+    different channels they have nothing in common. A filter and its inverse count as one: the sums of the one are the
+    negative sums of the other. A k x k filter has at most `2 ** (k * k - 1)` values then, so that a layer with many
+    filters repeats them.
 
     Args:
-        kernel: Array of shape `(height, width, ...)`; each index of the other dimensions is one filter. A negative
+        kernel: Array of shape `(height, width, input channels, filters)`, the filters of each input channel. A negative
             number is -1, any other +1.
 
     Returns:
-        The number of different filters, and of all filters.
+        The number of different filters, those of all input channels added up, and of all filters.
 
     Example:
 
-    >>> unique_filters(np.array([[1, -1, 1], [1, -1, -1]]).reshape(2, 1, 3))
+    >>> unique_filters(np.array([[1, -1, 1], [1, -1, -1]]).reshape(2, 1, 1, 3))
     (2, 3)
+    >>> unique_filters(np.array([[1, -1, 1], [1, -1, -1]]).reshape(2, 1, 3, 1))
+    (3, 3)
     """
-    negative = kernel.reshape(kernel.shape[0] * kernel.shape[1], -1) < 0
-    canonical = np.packbits(negative ^ negative[0], axis=0)  # the first tap is +1
-    return np.unique(canonical, axis=1).shape[1], negative.shape[1]
+    height, width, channels, filters = kernel.shape
+    negative = kernel.reshape(height * width, channels * filters) < 0
+    taps = np.packbits(negative ^ negative[0], axis=0)  # the first tap is +1
+    channel = np.repeat(np.arange(channels, dtype=np.uint32), filters).view(np.uint8).reshape(-1, 4).T
+    return np.unique(np.concatenate([channel, taps]), axis=1).shape[1], channels * filters

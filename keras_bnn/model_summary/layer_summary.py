@@ -26,7 +26,8 @@ class LayerSummary:
         macs: Multiply-accumulates on one sample, all calls together, by bits of the weight and bits of the input:
             "1x1", "1x32", "32x32". Where two computed tensors are multiplied, the first is taken as the input.
         filters: How many 2-D filters its binary kernels have, larger than 1x1; 0 for other layers.
-        unique_filters: How many of them are different, a filter and its inverse counting as one.
+        unique_filters: How many of them are different from the others on the same input channel, a filter and its
+            inverse counting as one.
     """
 
     name: str
@@ -83,7 +84,7 @@ class ModelSummary:
 
     @property
     def unique_filter_share(self) -> float | None:
-        """Share of binary 2-D filters that are unique in their layer, from 0 to 1; None when there are none."""
+        """Share of binary 2-D filters that are unique on their input channel, from 0 to 1; None without any."""
         filters = sum(layer.filters for layer in self.layers)
         return sum(layer.unique_filters for layer in self.layers) / filters if filters else None
 

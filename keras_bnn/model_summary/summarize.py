@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_bnn.layers.binary_layer import BinaryLayer
@@ -173,6 +174,16 @@ def _name(quantizer: Any) -> str:
     return getattr(quantizer, "__name__", type(quantizer).__name__)
 
 
+def _by_input_channel(layer: Any, kernel: np.ndarray) -> np.ndarray:
+    """Returns a 2-D kernel as (height, width, input channels, filters of each)."""
+    if isinstance(layer, layers.Conv2DTranspose):
+        return kernel.swapaxes(2, 3)
+    height, width, channels, filters = kernel.shape
+    groups = getattr(layer, "groups", 1)  # each reads the next `channels` channels
+    grouped = kernel.reshape(height, width, channels, groups, filters // groups)
+    return grouped.swapaxes(2, 3).reshape(height, width, groups * channels, filters // groups)
+
+
 def _count_filters(layer: Any) -> tuple[int, int]:
     """Returns how many of a layer's binary 2-D filters are unique, and how many there are."""
     unique = filters = 0
@@ -181,6 +192,6 @@ def _count_filters(layer: Any) -> tuple[int, int]:
         is_binary = _kernel_bits(layer).get(id(kernel)) == 1
         if is_binary and len(kernel.shape) == 4 and math.prod(kernel.shape[:2]) > 1:
             values = keras.ops.convert_to_numpy(layer.quantized_kernel(role))
-            counts = unique_filters(values)
+            counts = unique_filters(_by_input_channel(layer, values))
             unique, filters = unique + counts[0], filters + counts[1]
     return unique, filters

@@ -322,7 +322,7 @@ def test_unique_filters_against_a_set_of_tuples() -> None:
         kernel = rng.choice([-1.0, -0.25, -0.0, 0.0, 0.5], shape)
         signs = np.where(kernel < 0, -1, 1)
         seen = {
-            max(tuple(plane), tuple(-value for value in plane))
+            (i, max(tuple(plane), tuple(-value for value in plane)))
             for i, o in itertools.product(range(shape[2]), range(shape[3]))
             for plane in [signs[:, :, i, o].ravel().tolist()]
         }
@@ -335,14 +335,33 @@ def test_unique_filters_of_layers() -> None:
             keras.Input((8, 8, 2)),
             BinaryConv2D(4, 3, kernel_initializer="ones", input_quantizer=None, name="same"),
             BinaryConv2D(4, 1, name="pointwise"),
-            BinaryDepthwiseConv2D(2, depthwise_initializer="ones", name="depthwise"),
+            BinaryDepthwiseConv2D(2, depth_multiplier=3, depthwise_initializer="ones", name="depthwise"),
+            BinaryConv2D(6, 2, groups=3, kernel_initializer="ones", name="grouped"),
+            BinaryConv2DTranspose(5, 2, kernel_initializer="ones", name="transposed"),
             layers.Conv2D(4, 3, name="real"),
         ]
     )
     found = rows(model)
     counts = {name: (layer.unique_filters, layer.filters) for name, layer in found.items()}
-    assert counts == {"same": (1, 8), "pointwise": (0, 0), "depthwise": (1, 4), "real": (0, 0)}
-    assert keras_bnn.summary(model).unique_filter_share == 2 / 12
+    assert counts == {
+        "same": (2, 8),
+        "pointwise": (0, 0),
+        "depthwise": (4, 12),
+        "grouped": (12, 24),
+        "transposed": (6, 30),
+        "real": (0, 0),
+    }
+    assert keras_bnn.summary(model).unique_filter_share == 24 / 74
+
+
+def test_filters_of_a_group_meet_its_own_channels() -> None:
+    layer = BinaryConv2D(4, 2, groups=2, input_quantizer=None)
+    model = keras.Sequential([keras.Input((4, 4, 2)), layer])
+    kernel = np.ones((2, 2, 1, 4))
+    kernel[0, 0, 0, 2] = -1  # the second group has two different filters, the first one twice the same
+    layer.set_weights([kernel])
+    (row,) = keras_bnn.summary(model).layers
+    assert (row.unique_filters, row.filters) == (3, 4)
 
 
 def test_text() -> None:
