@@ -19,7 +19,7 @@ def checked_clip_value(clip_value: float | str, owner: str) -> float | Literal["
     if isinstance(clip_value, str):
         if clip_value == "glorot":
             return "glorot"
-    elif clip_value > 0:
+    elif clip_value is not None and clip_value > 0:
         return float(clip_value)
     raise ValueError(f"{owner} got clip_value={clip_value!r}: pass a number above 0, for example 1.0, or 'glorot'.")
 
@@ -100,8 +100,12 @@ class WeightClip(keras.constraints.Constraint):
 
     def __call__(self, w: KerasTensor) -> KerasTensor:
         """Returns the clipped w."""
-        bound = glorot_clip_value(w.shape) if self.clip_value == "glorot" else self.clip_value
+        bound = self.bound(w.shape)
         return ops.clip(w, -bound, bound)
+
+    def bound(self, shape: Sequence[int]) -> float:
+        """Returns what latent weights of this shape are clipped to."""
+        return glorot_clip_value(shape) if self.clip_value == "glorot" else self.clip_value
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""

@@ -14,8 +14,8 @@ class BinaryConv2D(BinaryConv, keras.layers.Conv2D):
     `outputs = activation(conv2d(input_quantizer(inputs), kernel_quantizer(kernel)) + bias)`
 
     With the default quantizers (arXiv:1602.02830, eq. 1 and algorithm 1) all factors are +1 or -1, so that each output
-    is an exact integer. The kernel itself stays a real-valued latent weight for the optimizer. The gradients of the
-    signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
+    is an exact integer in float32. The kernel itself stays a real-valued latent weight for the optimizer. The gradients
+    of the signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
 
     A batch normalization usually follows; the next binary layer takes the sign of its output. A max-pool goes after
     the batch normalization: there it can be computed on bits, since it commutes with the sign.

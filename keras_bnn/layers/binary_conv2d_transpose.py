@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import KerasTensor, ops
@@ -17,8 +17,8 @@ class BinaryConv2DTranspose(BinaryLayer, keras.layers.Conv2DTranspose):
     `outputs = activation(conv2d_transpose(input_quantizer(inputs), kernel_quantizer(kernel)) + bias)`
 
     Each input pixel adds the kernel times its value to the output around it: with the default quantizers
-    (arXiv:1602.02830, eq. 1) all factors are +1 or -1, so that each output is an exact integer. The gradients of the
-    signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
+    (arXiv:1602.02830, eq. 1) all factors are +1 or -1, so that each output is an exact integer in float32. The
+    gradients of the signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
 
     There is no pad_value: a transposed convolution reads nothing outside the image. Its padding crops the output.
 
@@ -60,6 +60,8 @@ class BinaryConv2DTranspose(BinaryLayer, keras.layers.Conv2DTranspose):
     >>> keras.ops.convert_to_numpy(layer(np.array([[[[0.5], [-3.0]]]])))[0, 0, :, 0].tolist()
     [1.0, 1.0, 0.0, -1.0, -1.0]
     """
+
+    OUTPUT_AXES: ClassVar[dict[str, int | tuple[int, ...]]] = {"kernel": -2}
 
     def __init__(
         self,

@@ -17,8 +17,8 @@ class BinaryDense(BinaryLayer, keras.layers.Dense):
     `outputs = activation(matmul(input_quantizer(inputs), kernel_quantizer(kernel)) + bias)`
 
     With the default quantizers (arXiv:1602.02830, eq. 1 and algorithm 1) all factors are +1 or -1, so that each output
-    is an exact integer from -input_dim to +input_dim. The kernel itself stays a real-valued latent weight for the
-    optimizer. The gradients of the signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
+    is an exact integer in float32, from -input_dim to +input_dim. The kernel itself stays a real-valued latent weight
+    for the optimizer. The gradients of the signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
 
     A batch normalization usually follows; the next binary layer takes the sign of its output.
 

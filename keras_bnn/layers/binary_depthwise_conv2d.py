@@ -17,8 +17,8 @@ class BinaryDepthwiseConv2D(PaddedLayer, keras.layers.DepthwiseConv2D):
     `outputs = activation(depthwise_conv2d(input_quantizer(inputs), depthwise_quantizer(kernel)) + bias)`
 
     Output channel `c * depth_multiplier + m` is a sum over the taps of input channel c alone: with the default
-    quantizers (arXiv:1602.02830, eq. 1) an exact integer from -height*width to height*width of the kernel. The
-    gradients of the signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
+    quantizers (arXiv:1602.02830, eq. 1) an exact integer in float32, from -height*width to height*width of the kernel.
+    The gradients of the signs are straight-through estimates, see `keras_bnn.quantizers.SteSign`.
 
     Args:
         kernel_size: One int or two (height, width), in pixels.
@@ -60,6 +60,7 @@ class BinaryDepthwiseConv2D(PaddedLayer, keras.layers.DepthwiseConv2D):
     """
 
     KERNELS: ClassVar[dict[str, str]] = {"depthwise": "kernel"}
+    OUTPUT_AXES: ClassVar[dict[str, int | tuple[int, ...]]] = {"depthwise": (-2, -1)}
 
     def __init__(
         self,

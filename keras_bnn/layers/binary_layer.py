@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import keras
 from keras import KerasTensor, ops
 
-from keras_bnn import constraints, quantizers
+from keras_bnn import constraints, initializers, quantizers
 from keras_bnn.layers.quantizer_ownership import build_quantizer
 
 
@@ -20,24 +20,32 @@ class BinaryLayer(keras.layers.Layer):
     `quantized_kernel()`; the kernels themselves stay real-valued latent weights, which the optimizer updates.
 
     A subclass with other kernels than one `kernel` says so in `KERNELS`: the role `"depthwise"` has the constructor
-    arguments `depthwise_quantizer` and `depthwise_constraint`, and its value is the attribute that holds the variable.
+    arguments `depthwise_quantizer`, `depthwise_constraint` and `depthwise_initializer`, and its value is the attribute
+    that holds the variable. `OUTPUT_AXES` says which axes of it count output channels.
 
     Args:
         *args: Positional arguments of the Keras layer.
         input_quantizer: Quantizer of the inputs (name, instance, function or None), see `keras_bnn.quantizers.get`.
         **kwargs: Keyword arguments of the Keras layer. For each kernel also `<role>_quantizer`, as for the inputs, and
-            `<role>_constraint`, as in the Keras layer or "weight_clip".
+            `<role>_constraint` and `<role>_initializer`, as in the Keras layer or "weight_clip" and
+            "weight_clip_uniform".
 
     Raises:
         ValueError: when data_format is "channels_first", or a quantizer or a constraint is unknown.
     """
 
     KERNELS: ClassVar[dict[str, str]] = {"kernel": "kernel"}
+    OUTPUT_AXES: ClassVar[dict[str, int | tuple[int, ...]]] = {"kernel": -1}
 
     def __init__(self, *args: Any, input_quantizer: Any, **kwargs: Any) -> None:
-        chosen = {f"{role}_quantizer": quantizers.get(kwargs.pop(f"{role}_quantizer")) for role in self.KERNELS}
-        clipped = {f"{role}_constraint": constraints.get(kwargs.pop(f"{role}_constraint")) for role in self.KERNELS}
-        super().__init__(*args, **kwargs, **clipped)
+        chosen = {
+            f"{role}_quantizer": quantizers.get(kwargs.pop(f"{role}_quantizer"), kernel_axes=self.OUTPUT_AXES[role])
+            for role in self.KERNELS
+        }
+        for role in self.KERNELS:
+            kwargs[f"{role}_initializer"] = initializers.get(kwargs[f"{role}_initializer"])
+            kwargs[f"{role}_constraint"] = constraints.get(kwargs[f"{role}_constraint"])
+        super().__init__(*args, **kwargs)
         if getattr(self, "data_format", "channels_last") != "channels_last":
             raise ValueError(
                 f"{type(self).__name__} got data_format='{self.data_format}': pass data_format='channels_last' and "

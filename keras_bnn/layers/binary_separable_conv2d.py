@@ -69,6 +69,7 @@ class BinarySeparableConv2D(PaddedLayer, keras.layers.SeparableConv2D):
     """
 
     KERNELS: ClassVar[dict[str, str]] = {"depthwise": "depthwise_kernel", "pointwise": "pointwise_kernel"}
+    OUTPUT_AXES: ClassVar[dict[str, int | tuple[int, ...]]] = {"depthwise": (-2, -1), "pointwise": -1}
 
     def __init__(
         self,

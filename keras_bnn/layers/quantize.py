@@ -38,7 +38,8 @@ class Quantize(keras.layers.Layer):
     """
 
     def __init__(self, quantizer: Any = "ste_sign", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Without autocast, so that the cast to float16, which rounds -1e-9 to -0.0, comes after the sign.
+        super().__init__(autocast=False, **kwargs)
         if quantizer is None:
             raise ValueError("Quantize got quantizer=None: pass a quantizer, for example 'ste_sign'.")
         self.quantizer = quantizers.get(quantizer)

@@ -46,8 +46,7 @@ class ShiftBatchNormalization(keras.layers.Layer):
     AP2(gamma) is passed straight through.
 
     The arguments are those of `keras.layers.BatchNormalization` that have a meaning here; momentum and epsilon default
-    to the authors' values. There is no mask, and no synchronization: each replica of `tf.distribute` uses the means of
-    its own batch.
+    to the authors' values. There is no synchronization: each replica of `tf.distribute` uses its own batch's means.
 
     Args:
         axis: Int, the axis of the channels.
@@ -68,6 +67,8 @@ class ShiftBatchNormalization(keras.layers.Layer):
     Call arguments:
         inputs: Tensor of float dtype.
         training: Whether to use the means of this batch. By default what the model is doing.
+        mask: Bool tensor of the inputs' shape without the channels, with axis=-1: elements that are False do not count
+            in the means.
 
     Input shape:
         Any, with a known size of `axis`.
@@ -103,6 +104,7 @@ class ShiftBatchNormalization(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
@@ -142,26 +144,35 @@ class ShiftBatchNormalization(keras.layers.Layer):
             autocast=False,
         )
 
-    def call(self, inputs: KerasTensor, training: bool | None = None) -> KerasTensor:
+    def call(self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None) -> KerasTensor:
         """Returns the normalized inputs, computed in float32 at least."""
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         if training and self.trainable:
-            outputs = self._normalize_by_batch(x)
+            outputs = self._normalize_by_batch(x, mask)
         else:
             scale, offset = self._inference_form()
             outputs = x * self._per_channel(scale, x) + self._per_channel(offset, x)
         return ops.cast(outputs, self.compute_dtype)
 
-    def _normalize_by_batch(self, x: KerasTensor) -> KerasTensor:
+    def _normalize_by_batch(self, x: KerasTensor, mask: KerasTensor | None) -> KerasTensor:
         axes = [axis for axis in range(len(x.shape)) if axis != self.axis % len(x.shape)]
         constant = ops.stop_gradient(x)  # what the batch's means add to the gradient is in that of shift_normalize
-        mean = ops.mean(constant, axes, keepdims=True)
-        centered = constant - mean
-        inverse_std = ops.rsqrt(ops.mean(centered * ap2(centered), axes, keepdims=True) + self.epsilon)
+        if mask is None:
+            mean = ops.mean(constant, axes, keepdims=True)
+            share = ops.cast(ops.size(mean) / ops.size(x), x.dtype)
+            centered = constant - mean
+            variance = ops.mean(centered * ap2(centered), axes, keepdims=True)
+        else:
+            counted = ops.cast(ops.expand_dims(mask, -1), x.dtype)
+            share = counted / ops.maximum(ops.sum(counted), 1)
+            mean = ops.sum(share * constant, axes, keepdims=True)
+            centered = constant - mean
+            variance = ops.sum(share * centered * ap2(centered), axes, keepdims=True)
+        inverse_std = ops.rsqrt(variance + self.epsilon)
         for moving, new in ((self.moving_mean, mean), (self.moving_inverse_std, inverse_std)):
             moving.assign(moving * self.momentum + ops.reshape(new, (-1,)) * (1 - self.momentum))
         gamma = ops.ones_like(mean) if self.gamma is None else self._per_channel(self.gamma, x)
-        outputs = shift_normalize(x, gamma, mean, ap2(inverse_std), axes)
+        outputs = shift_normalize(x, gamma, mean, ap2(inverse_std), share, axes)
         return outputs if self.beta is None else outputs + self._per_channel(self.beta, x)
 
     def _inference_form(self) -> tuple[KerasTensor, KerasTensor]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import KerasTensor, ops
 from keras.optimizers.schedules import LearningRateSchedule
+
+from keras_bnn.constraints import WeightClip
 
 
 @keras.saving.register_keras_serializable(package="keras_bnn")
@@ -23,6 +26,10 @@ class Bop(keras.optimizers.Optimizer):
     leaves +1 and -1 in the variable. A layer that quantizes its kernel by a sign, "ste_sign" say, computes the same
     before and after.
 
+    The kernel's quantizer has to pass gradients at +1 and -1, as "ste_sign" does, and `NoOp(precision=1)`, which takes
+    no second sign. "approx_sign" has none there, and that of "swish_sign" points the wrong way. The scale of
+    "magnitude_aware_sign" becomes 1.
+
     It makes +1 and -1 of every variable that it is given, so give it kernels only: all else needs another optimizer, as
     in `SplitOptimizer(binary=Bop(), other=keras.optimizers.Adam())`.
 
@@ -30,13 +37,14 @@ class Bop(keras.optimizers.Optimizer):
         threshold: Float of at least 0, or a `keras.optimizers.schedules.LearningRateSchedule`. The higher, the fewer
             weights flip.
         gamma: Float above 0 and up to 1, or a schedule: the adaptivity rate. It is this optimizer's `learning_rate`
-            too, so that Keras's callbacks can change it.
+            too, so that Keras's callbacks can change it; set to more than 1, it acts as 1.
         **kwargs: Further arguments of `keras.optimizers.Optimizer` but weight_decay, for example `name`, `clipnorm`
             and `gradient_accumulation_steps`. With `use_ema` the averages of the weights' signs are kept.
 
     Raises:
-        ValueError: when threshold or gamma is out of range, with a weight_decay, or for a variable with fewer than two
-            axes, which is no kernel.
+        ValueError: when threshold or gamma is out of range, with a weight_decay, for a variable with fewer than two
+            axes, which is no kernel, or for a kernel whose quantizer passes no gradient where its constraint leaves +1
+            and -1.
 
     Example:
 
@@ -103,13 +111,15 @@ class Bop(keras.optimizers.Optimizer):
                     f"Bop got the variable '{variable.path}' of shape {tuple(variable.shape)}, of which it would make "
                     "+1 and -1: train with SplitOptimizer(binary=Bop(), other=...), which gives it the binary kernels."
                 )
+            _check_quantizer(variable)
         super().build(variables)
         self._momentums = self.add_optimizer_variables(variables, "momentum")
 
     def update_step(self, gradient: KerasTensor, variable: Any, learning_rate: Any) -> None:
         """Updates one variable."""
         momentum = self._momentums[self._get_variable_index(variable)]
-        gamma, threshold = ops.cast(learning_rate, variable.dtype), ops.cast(self.threshold, variable.dtype)
+        gamma = ops.minimum(ops.cast(learning_rate, variable.dtype), 1)
+        threshold = ops.cast(self.threshold, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         new_momentum = ops.add(ops.multiply(1 - gamma, momentum), ops.multiply(gamma, gradient))
         signs = ops.cast(ops.where(ops.less(variable, 0), -1.0, 1.0), variable.dtype)
@@ -137,3 +147,17 @@ class Bop(keras.optimizers.Optimizer):
             if isinstance(config.get(name), dict)
         }
         return cls(**{**config, **schedules})
+
+
+def _check_quantizer(kernel: keras.Variable) -> None:
+    """Refuses a kernel that Bop would never flip, or always wrongly."""
+    quantizer = getattr(kernel, "quantizer", None)
+    reach = getattr(quantizer, "gradient_reach", math.inf)
+    constraint = kernel.constraint
+    magnitude = min(1.0, constraint.bound(kernel.shape)) if isinstance(constraint, WeightClip) else 1.0
+    if magnitude > reach:
+        raise ValueError(
+            f"Bop got the kernel '{kernel.path}', whose quantizer {type(quantizer).__name__} passes no right gradient "
+            f"beyond {reach:.4g}, to weights of {magnitude:.4g} and {-magnitude:.4g}: give the layer "
+            "kernel_quantizer='ste_sign'."
+        )

@@ -80,6 +80,7 @@ class SplitOptimizer(keras.optimizers.Optimizer):
                     "keras.optimizers.LossScaleOptimizer(SplitOptimizer(...)) to compile instead."
                 )
         self.is_binary = is_binary_kernel if is_binary is None else is_binary
+        self._rate_ratio: float | None = None  # of binary to other, while the rate of other was last above 0
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -96,13 +97,15 @@ class SplitOptimizer(keras.optimizers.Optimizer):
         binary, other = (
             float(ops.convert_to_numpy(optimizer.learning_rate)) for optimizer in (self.binary, self.other)
         )
-        if not other > 0:
+        if other > 0:
+            self._rate_ratio = binary / other
+        elif self._rate_ratio is None:
             raise ValueError(
                 f"SplitOptimizer got learning_rate={value!r} to scale both rates by, but that of other is {other!r}: "
                 "set binary.learning_rate and other.learning_rate."
             )
-        self.binary.learning_rate = binary * value / other
         self.other.learning_rate = value
+        self.binary.learning_rate = self._rate_ratio * value
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Gives each variable to one of the optimizers."""

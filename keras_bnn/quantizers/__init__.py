@@ -66,14 +66,17 @@ _CLASSES: dict[Callable[..., Any], type] = {
     no_op: NoOp,
 }
 _BY_NAME = {function.__name__: quantizer for function, quantizer in _CLASSES.items()}
+_BY_CLASS_NAME = {quantizer.__name__: quantizer for quantizer in _CLASSES.values()}
 
 
-def get(identifier: Any) -> Callable[[Any], Any] | None:
+def get(identifier: Any, kernel_axes: int | tuple[int, ...] | None = None) -> Callable[[Any], Any] | None:
     """Returns the quantizer that `identifier` names.
 
     Args:
-        identifier: None (no quantizer), a name such as "ste_sign", the dict that `serialize` made, a quantizer class
-            or the function of the same name, or any callable that takes one tensor.
+        identifier: None (no quantizer), a name such as "ste_sign" or "SteSign", the dict that `serialize` made, a
+            quantizer class or the function of the same name, or any callable that takes one tensor.
+        kernel_axes: For a kernel's quantizer, the axis or axes of the kernel that count the layer's output channels; a
+            name then stands for what is meant for kernels. None for an input's quantizer.
 
     Returns:
         None or a callable. A name, a class and a function of this package give a new instance.
@@ -83,18 +86,19 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
 
     Example:
 
-    >>> quantizers.get("dorefa").precision
-    2
+    >>> quantizers.get("dorefa").mode, quantizers.get("dorefa", kernel_axes=-1).mode
+    ('activations', 'weights')
     """
     if isinstance(identifier, dict):
-        identifier = keras.saving.deserialize_keras_object(identifier)
+        identifier = keras.saving.deserialize_keras_object(identifier, custom_objects=_BY_CLASS_NAME)
     elif isinstance(identifier, str):
-        identifier = _BY_NAME.get(identifier, identifier)
+        identifier = {**_BY_NAME, **_BY_CLASS_NAME}.get(identifier, identifier)
     elif inspect.isfunction(identifier):
         # The instance has a precision and is saved with the model, which a bare function is not.
         identifier = _CLASSES.get(identifier, identifier)
     if inspect.isclass(identifier):
-        identifier = identifier()
+        for_kernel = kernel_axes is not None and issubclass(identifier, Quantizer)
+        identifier = identifier.for_kernel(kernel_axes) if for_kernel else identifier()
     if identifier is None or callable(identifier):
         return identifier
     names = ", ".join(repr(name) for name in _BY_NAME)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import KerasTensor, ops
 
@@ -51,6 +53,7 @@ class ApproxSign(Quantizer):
     """
 
     precision = 1
+    gradient_reach = math.nextafter(1.0, 0.0)
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the sign of x, of the same shape and dtype."""

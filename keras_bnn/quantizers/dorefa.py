@@ -45,6 +45,7 @@ def dorefa(x: KerasTensor, k_bit: int = 2, mode: str = "activations") -> KerasTe
     def rounded(x: KerasTensor) -> KerasTensor:
         return ops.round(ops.cast(x, dtype) * levels) / levels
 
+    _check_mode("dorefa", mode)
     if mode == "activations":
         return with_gradient(
             lambda x: rounded(ops.clip(x, 0, 1)),
@@ -55,6 +56,11 @@ def dorefa(x: KerasTensor, k_bit: int = 2, mode: str = "activations") -> KerasTe
     largest = ops.stop_gradient(ops.max(ops.abs(limited)))
     halves = ops.where(largest > 0, limited / (2 * ops.where(largest > 0, largest, 1.0)), 0.0 * limited)
     return ops.cast(2 * with_gradient(rounded, lambda x, dy: dy, halves + 0.5) - 1, x.dtype)
+
+
+def _check_mode(name: str, mode: str) -> None:
+    if mode not in MODES:
+        raise ValueError(f"{name} got mode={mode!r}: pass 'activations' or 'weights'.")
 
 
 @keras.saving.register_keras_serializable(package="keras_bnn")
@@ -70,7 +76,8 @@ class DoReFa(Quantizer):
 
     Args:
         k_bit: Bits of a value, from 1 to 16.
-        mode: "activations", to values in [0, 1], or "weights", to values in [-1, 1].
+        mode: "activations", to values in [0, 1], or "weights", to values in [-1, 1]. As the `kernel_quantizer` of a
+            layer the name "dorefa" stands for "weights".
 
     Raises:
         ValueError: when k_bit or mode is another value.
@@ -84,10 +91,14 @@ class DoReFa(Quantizer):
     def __init__(self, k_bit: int = 2, mode: str = "activations") -> None:
         if not isinstance(k_bit, int) or not 1 <= k_bit <= _MOST_BITS:
             raise ValueError(f"DoReFa got k_bit={k_bit!r}: pass a number of bits from 1 to {_MOST_BITS}.")
-        if mode not in MODES:
-            raise ValueError(f"DoReFa got mode={mode!r}: pass 'activations' or 'weights'.")
+        _check_mode("DoReFa", mode)
         self.k_bit = self.precision = k_bit
         self.mode = mode
+
+    @classmethod
+    def for_kernel(cls, output_axes: int | tuple[int, ...]) -> DoReFa:
+        """Makes the quantizer with the mode "weights"."""
+        return cls(mode="weights")
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the k-bit values of x, of the same shape and dtype."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,6 +74,7 @@ class LearnedThresholdSign(keras.layers.Layer):
     """
 
     precision = 1
+    gradient_reach = math.nextafter(1.0, 0.0)  # with thresholds of 0
 
     def __init__(
         self,

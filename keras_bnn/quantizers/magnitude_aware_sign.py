@@ -54,7 +54,8 @@ class MagnitudeAwareSign(Quantizer):
     Backward: `dx = dy * scale if abs(x) <= clip_value else 0`; none goes through the scale.
 
     A packed kernel has 1 bit a weight all the same: one scale per output channel goes into the multiplier that the
-    packed op has anyway. `axis` says which axes of the kernel count output channels:
+    packed op has anyway. `axis` says which axes of the kernel count output channels; a layer whose `kernel_quantizer`
+    is the name "magnitude_aware_sign" chooses them by itself:
 
     | layer | kernel | axis |
     | --- | --- | --- |
@@ -80,8 +81,13 @@ class MagnitudeAwareSign(Quantizer):
     precision = 1
 
     def __init__(self, clip_value: float = 1.0, axis: int | Sequence[int] = -1) -> None:
-        self.clip_value = checked_clip_value("MagnitudeAwareSign", clip_value)
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.clip_value = self.gradient_reach = checked_clip_value("MagnitudeAwareSign", clip_value)
+        self.axis = tuple(map(int, axis)) if isinstance(axis, Sequence) else int(axis)
+
+    @classmethod
+    def for_kernel(cls, output_axes: int | tuple[int, ...]) -> MagnitudeAwareSign:
+        """Makes the quantizer with a scale for each output channel of the layer."""
+        return cls(axis=output_axes)
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the scaled sign of x, of the same shape and dtype."""

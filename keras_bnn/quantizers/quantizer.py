@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from keras import KerasTensor
@@ -16,9 +17,21 @@ class Quantizer:
 
     Attributes:
         precision: Bits that a quantized value takes.
+        gradient_reach: The largest abs(x) at which the gradient has the sign of dy. `Bop` asks for it, since it keeps
+            weights at +1 and -1.
     """
 
     precision: int = 32
+    gradient_reach: float = math.inf
+
+    @classmethod
+    def for_kernel(cls, output_axes: int | tuple[int, ...]) -> Quantizer:
+        """Makes the quantizer that its name stands for as the `kernel_quantizer` of a layer.
+
+        Args:
+            output_axes: The axis, or the axes, of the kernel that count the layer's output channels.
+        """
+        return cls()
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the quantized x."""

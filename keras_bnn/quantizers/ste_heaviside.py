@@ -58,7 +58,7 @@ class SteHeaviside(Quantizer):
     precision = 1
 
     def __init__(self, clip_value: float = 1.0) -> None:
-        self.clip_value = checked_clip_value("SteHeaviside", clip_value)
+        self.clip_value = self.gradient_reach = checked_clip_value("SteHeaviside", clip_value)
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the step of x, of the same shape and dtype."""

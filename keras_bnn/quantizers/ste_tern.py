@@ -79,7 +79,7 @@ class SteTern(Quantizer):
                 "for 0.7 * mean(abs(x))."
             )
         self.threshold_value = None if threshold_value is None else float(threshold_value)
-        self.clip_value = checked_clip_value("SteTern", clip_value)
+        self.clip_value = self.gradient_reach = checked_clip_value("SteTern", clip_value)
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the ternary values of x, of the same shape and dtype."""

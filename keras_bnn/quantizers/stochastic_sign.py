@@ -84,7 +84,7 @@ class StochasticSign(keras.layers.Layer):
     def __init__(self, seed: int | None = None, clip_value: float = 1.0, **kwargs: Any) -> None:
         # Without autocast, so that the cast to float16, which rounds -1e-9 to -0.0, comes after the sign.
         super().__init__(autocast=False, **kwargs)
-        self.clip_value = checked_clip_value("StochasticSign", clip_value)
+        self.clip_value = self.gradient_reach = checked_clip_value("StochasticSign", clip_value)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True

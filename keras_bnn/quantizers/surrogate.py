@@ -21,6 +21,11 @@ def read(x: Any) -> tuple[KerasTensor, Any]:
     only TensorFlow's graphs reach the converter; torch would spend memory and time on such values.
     """
     is_exported = isinstance(x, keras.Variable) and keras.backend.backend() == "tensorflow"
+    if isinstance(x, KerasTensor):
+        raise TypeError(
+            "A quantizer got a symbolic tensor of a model that is being put together: make a layer of it, "
+            "keras_bnn.layers.Quantize(quantizer)(x)."
+        )
     x = ops.cast(x, x.dtype)  # a custom gradient takes tensors only
     return x, ops.ones_like(x) if is_exported else 1.0
 
@@ -61,6 +66,8 @@ def checked_clip_value(name: str, clip_value: float) -> float:
     Raises:
         ValueError: when it is not positive.
     """
+    if clip_value is None:
+        raise ValueError(f"{name} got clip_value=None: pass float('inf') for a gradient that is cancelled nowhere.")
     if not clip_value > 0:
         raise ValueError(f"{name} got clip_value={clip_value!r}: pass a number above 0, for example 1.0.")
     return float(clip_value)

@@ -10,6 +10,9 @@ from keras import KerasTensor, ops
 from keras_bnn.quantizers.quantizer import Quantizer
 from keras_bnn.quantizers.surrogate import sign
 
+_TURN = 2.3993572805154674
+"""The z > 0 at which the gradient changes its sign: z * tanh(z / 2) = 2."""
+
 _FAR = 100.0
 """exp(-100) is 0 or a subnormal in float32 and shorter types."""
 
@@ -72,6 +75,7 @@ class SwishSign(Quantizer):
         if not beta > 0:
             raise ValueError(f"SwishSign got beta={beta!r}: pass a number above 0, for example 5.0.")
         self.beta = float(beta)
+        self.gradient_reach = _TURN / self.beta
 
     def __call__(self, x: KerasTensor) -> KerasTensor:
         """Returns the sign of x, of the same shape and dtype."""

@@ -13,8 +13,9 @@ from keras import ops
 from support.sign_arithmetic import sign
 
 from keras_bnn import layers
+from keras_bnn.initializers import WeightClipUniform
 from keras_bnn.layers import BinaryConv2D, BinaryDense, BinarySeparableConv2D, Quantize, RSign
-from keras_bnn.quantizers import SteSign, StochasticSign
+from keras_bnn.quantizers import DoReFa, SteSign, StochasticSign, dorefa
 
 LAYERS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "BinaryDense": ({"units": 3}, (2, 4)),
@@ -195,3 +196,49 @@ def test_mixed_precision_compares_with_float32_thresholds() -> None:
     y = layer(np.float32([[1.0], [1.01]]))
     assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
     np.testing.assert_array_equal(ops.convert_to_numpy(ops.cast(y, "float32")), [[-1], [1]])
+
+
+@pytest.mark.parametrize("identifier", ["dorefa", "DoReFa", dorefa, DoReFa])
+def test_a_name_stands_for_what_is_meant_for_kernels(identifier: Any) -> None:
+    layer = BinaryDense(5, input_quantizer=identifier, kernel_quantizer=identifier)
+    assert (layer.input_quantizer.mode, layer.kernel_quantizer.mode) == ("activations", "weights")
+    layer.build((None, 40))
+    values = ops.convert_to_numpy(layer.quantized_kernel())
+    assert values.min() == -1
+    assert values.max() == 1
+
+
+SCALED = {  # the axes of the kernel that count output channels
+    "BinaryDense": ({"units": 3}, (2, 4), (1,)),
+    "BinaryConv2D": ({"filters": 3, "kernel_size": 2}, (2, 5, 5, 4), (3,)),
+    "BinaryConv2DTranspose": ({"filters": 3, "kernel_size": 2}, (2, 5, 5, 4), (2,)),
+    "BinaryDepthwiseConv2D": ({"kernel_size": 2, "depth_multiplier": 3}, (2, 5, 5, 4), (2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_each_output_channel_has_its_own_scale(name: str) -> None:
+    arguments, shape, axes = SCALED[name]
+    role = "depthwise" if "Depthwise" in name else "kernel"
+    layer = getattr(layers, name)(**arguments, **{f"{role}_quantizer": "magnitude_aware_sign"})
+    layer.build(shape)
+    kernel = ops.convert_to_numpy(layer.kernel)
+    others = tuple(axis for axis in range(kernel.ndim) if axis not in axes)
+    expected = sign(kernel) * np.abs(kernel).mean(others, keepdims=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer.quantized_kernel(role)), expected, rtol=1e-6)
+    assert len(np.unique(np.abs(expected))) == np.prod([kernel.shape[axis] for axis in axes])
+
+
+def test_initializers_have_names() -> None:
+    layer = BinarySeparableConv2D(
+        3, 2, depthwise_initializer="weight_clip_uniform", pointwise_initializer="weight_clip_uniform"
+    )
+    assert isinstance(layer.depthwise_initializer, WeightClipUniform)
+    assert isinstance(layer.pointwise_initializer, WeightClipUniform)
+
+
+def test_a_tiny_negative_number_keeps_its_sign_in_a_quantize_layer() -> None:
+    layer = Quantize(dtype="mixed_float16")
+    y = layer(np.array([-1e-9, 1e-9, -0.0], np.float32))
+    assert keras.backend.standardize_dtype(y.dtype) == "float16"
+    assert ops.convert_to_numpy(y).tolist() == [-1, 1, 1]

@@ -170,3 +170,28 @@ def test_it_trains() -> None:
     losses = model.fit(x, labels, batch_size=64, epochs=12, verbose=0).history["loss"]
     assert losses[-1] < 0.6 * losses[0]
     assert model.evaluate(x, labels, verbose=0) < losses[0]
+
+
+def test_masked_steps_do_not_count() -> None:
+    rng = np.random.default_rng(27)
+    x, values, dy = columns(rng, 40, 6), parameters(rng, 6), rng.normal(size=(40, 6)).astype(np.float32)
+    mask = np.arange(40) % 3 > 0
+    layer, alone = make(6, values), make(6, values)
+    y = ops.convert_to_numpy(layer(x, training=True, mask=mask))
+    expected = ops.convert_to_numpy(alone(x[mask], training=True))
+    np.testing.assert_allclose(y[mask], expected, rtol=1e-4, atol=1e-4)
+    for name in ("moving_mean", "moving_inverse_std"):
+        moved, expected = (ops.convert_to_numpy(getattr(each, name)) for each in (layer, alone))
+        np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-5)
+    dy[~mask] = 0
+    dx = gradient(lambda x: layer(x, training=True, mask=mask), x, dy)
+    expected = gradient(lambda x: alone(x, training=True), x[mask], dy[mask])
+    np.testing.assert_allclose(dx[mask], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    assert np.all(dx[~mask] == 0)
+
+
+def test_a_mask_goes_on() -> None:
+    inputs = keras.Input((5, 6))
+    outputs = ShiftBatchNormalization()(keras.layers.Masking()(inputs))
+    assert keras.layers.GlobalAveragePooling1D()(outputs).shape == (None, 6)
+    assert outputs._keras_mask is not None

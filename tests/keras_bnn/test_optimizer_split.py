@@ -150,6 +150,10 @@ def test_setting_the_learning_rate_scales_both() -> None:
     optimizer.learning_rate = 0.125
     rates = [float(ops.convert_to_numpy(each.learning_rate)) for each in (optimizer, optimizer.binary, optimizer.other)]
     assert rates == [0.125, 0.0625, 0.125]
-    optimizer.other.learning_rate = 0.0
+    optimizer.learning_rate = 0.0  # a warm-up starts there
+    optimizer.learning_rate = 0.25
+    rates = [float(ops.convert_to_numpy(each.learning_rate)) for each in (optimizer.binary, optimizer.other)]
+    assert rates == [0.125, 0.25]
+    optimizer = SplitOptimizer(Bop(gamma=0.25), keras.optimizers.Adam(0.0))
     with pytest.raises(ValueError, match=r"got learning_rate=0\.5 to scale both rates by, but that of other is 0\.0"):
         optimizer.learning_rate = 0.5

@@ -6,8 +6,12 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from support.backend_gradient import gradient
 
+from keras_bnn.constraints import WeightClip
+from keras_bnn.layers import BinaryDense
 from keras_bnn.optimizers import Bop, ShiftAdaMax
+from keras_bnn.quantizers import ApproxSign, NoOp, Quantizer, SteSign, SteTern, SwishSign
 
 SHAPE = (4, 5)
 STEPS = 12
@@ -36,8 +40,8 @@ def nearest_power_of_two(x: np.ndarray) -> np.ndarray:
 def trajectory(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]:
     variable = keras.Variable(start())
     weights = []
-    for gradient in gradients():
-        optimizer.apply([ops.convert_to_tensor(gradient)], [variable])
+    for given in gradients():
+        optimizer.apply([ops.convert_to_tensor(given)], [variable])
         weights.append(ops.convert_to_numpy(variable).copy())
     return weights
 
@@ -169,3 +173,49 @@ def test_senseless_arguments_are_refused(optimizer: type, arguments: dict, messa
 def test_bop_refuses_what_is_no_kernel() -> None:
     with pytest.raises(ValueError, match=r"Bop got the variable 'shift' of shape \(3,\).*SplitOptimizer"):
         Bop().build([keras.Variable(np.ones((2, 3)), name="kernel"), keras.Variable(np.ones(3), name="shift")])
+
+
+def test_bop_takes_a_gamma_above_1_as_1() -> None:
+    w = keras.Variable([[1.0, -1.0]])
+    optimizer = Bop(threshold=0.5, gamma=0.5)
+    optimizer.build([w])
+    optimizer.gamma = 5.0
+    for _ in range(3):  # with 5, m would be -12 times the last one
+        optimizer.apply([ops.array([[0.4, -0.4]])])
+    np.testing.assert_array_equal(ops.convert_to_numpy(w), [[1, -1]])
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "constraint", "message"),
+    [
+        ("approx_sign", "weight_clip", r"ApproxSign passes no right gradient beyond 1, to weights of 1 and -1"),
+        ("swish_sign", "weight_clip", r"SwishSign passes no right gradient beyond 0\.4799, to weights of 1 and -1"),
+        (SteSign(0.5), "weight_clip", r"SteSign passes no right gradient beyond 0\.5, to weights of 1 and -1"),
+        ("ste_sign", "weight_clip", None),
+        ("no_op", "weight_clip", None),
+        ("stochastic_sign", "weight_clip", None),
+        ("magnitude_aware_sign", "weight_clip", None),
+        (SteSign(0.5), WeightClip(0.5), None),
+        ("approx_sign", WeightClip(0.5), None),
+        ("swish_sign", WeightClip(0.25), None),
+    ],
+)
+def test_bop_refuses_quantizers_without_a_gradient_at_signs(
+    quantizer: object, constraint: object, message: str | None
+) -> None:
+    layer = BinaryDense(3, kernel_quantizer=quantizer, kernel_constraint=constraint)
+    layer.build((None, 4))
+    if message is None:
+        Bop().build([layer.kernel])
+    else:
+        with pytest.raises(ValueError, match=f"'{layer.kernel.path}', whose quantizer {message}.*'ste_sign'"):
+            Bop().build([layer.kernel])
+
+
+@pytest.mark.parametrize("quantizer", [SteSign(), SteSign(0.5), ApproxSign(), SwishSign(3), SteTern(), NoOp(1)])
+def test_gradients_reach_as_far_as_they_say(quantizer: Quantizer) -> None:
+    reach = min(quantizer.gradient_reach, 10.0)
+    x = np.array([0.99 * reach, -0.99 * reach, 1.01 * reach, -1.01 * reach], np.float32)
+    dy = np.array([1, -1, 1, -1], np.float32)
+    agrees = gradient(quantizer, x, dy) * dy > 0
+    assert agrees.tolist() == [True, True, *[quantizer.gradient_reach == np.inf] * 2]

@@ -152,6 +152,7 @@ INVALID = [
     (DoReFa, {"k_bit": 17}, "DoReFa got k_bit=17: pass a number of bits from 1 to 16"),
     (DoReFa, {"k_bit": 2.0}, "DoReFa got k_bit=2.0: pass a number of bits from 1 to 16"),
     (DoReFa, {"mode": "kernel"}, "DoReFa got mode='kernel': pass 'activations' or 'weights'"),
+    (SteSign, {"clip_value": None}, r"SteSign got clip_value=None: pass float\('inf'\)"),
     (NoOp, {"precision": 0}, "NoOp got precision=0: pass a number of bits"),
 ]
 
@@ -160,3 +161,23 @@ INVALID = [
 def test_invalid_arguments_are_refused(kind: type, arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(**arguments)
+
+
+def test_a_function_refuses_an_unknown_mode_too() -> None:
+    with pytest.raises(ValueError, match="dorefa got mode='activation': pass 'activations' or 'weights'"):
+        quantizers.dorefa(np.ones(3, np.float32), 1, "activation")
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_class_names_and_short_configurations_are_names_too(name: str) -> None:
+    kind, _, _, config = QUANTIZERS[name]
+    assert type(quantizers.get(kind.__name__)) is kind
+    found = quantizers.get({"class_name": kind.__name__, "config": config})
+    assert type(found) is kind
+    assert config.items() <= found.get_config().items()
+
+
+@pytest.mark.parametrize("name", sorted(set(QUANTIZERS) - {"stochastic_sign", "learned_threshold_sign", "no_op"}))
+def test_a_symbolic_tensor_is_refused_with_the_way_to_go(name: str) -> None:
+    with pytest.raises(TypeError, match=r"make a layer of it, keras_bnn\.layers\.Quantize\(quantizer\)\(x\)"):
+        quantizers.get(name)(keras.Input((3,)))
