@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_bnn.constraints import WeightClip
 from keras_bnn.initializers import WeightClipUniform
-from keras_bnn.layers import BinaryDense
+from keras_bnn.layers import BinaryDense, RPReLU
 from keras_bnn.optimizers import Bop, ShiftAdaMax, SplitOptimizer
 
 OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
@@ -36,7 +36,8 @@ def train(optimizer: keras.optimizers.Optimizer) -> tuple[list[np.ndarray], int]
             keras.Input((6,)),
             BinaryDense(7, input_quantizer=None, **glorot),
             keras.layers.LayerNormalization(),
-            BinaryDense(3, use_bias=True, **glorot),
+            RPReLU(),
+            BinaryDense(3, use_bias=True, input_quantizer="learned_threshold_sign", **glorot),
         ]
     )
     model.compile(optimizer, "mse")
