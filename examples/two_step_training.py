@@ -17,6 +17,7 @@ import keras
 from _digits import accuracy, load_digits, train
 from keras.layers import BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, MaxPooling2D
 
+from keras_bnn import binarize
 from keras_bnn.layers import BinaryConv2D, RPReLU
 
 FILTERS, RATE = 24, 1e-2
@@ -58,8 +59,7 @@ def main() -> None:
     train(first, x_train, y_train, args.epochs, RATE)
     print(f"step 1, binary activations, real-valued kernels: {accuracy(first, x_test, y_test):.2%} of the test images")
 
-    second = network(kernel_quantizer="ste_sign")
-    second.set_weights(first.get_weights())  # the real-valued kernels become the latent weights
+    second = binarize(first)  # the real-valued kernels become the latent weights
     train(second, x_train, y_train, args.epochs, RATE)
     print(f"step 2, binary activations and kernels:          {accuracy(second, x_test, y_test):.2%}")
 

@@ -34,7 +34,7 @@ def BinaryAlexNet(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "binary_alexnet",
@@ -51,7 +51,8 @@ def BinaryAlexNet(
     Args:
         include_top: Whether to end in the three dense layers; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or a Larq Zoo .h5.
-        input_shape: (height, width, channels) with at least 63 x 63 pixels; height and width may be None without top.
+        input_shape: (height, width, channels) with at least 63 x 63 pixels, or None for the default; height and width
+            may be None without top.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.

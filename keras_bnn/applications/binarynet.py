@@ -41,7 +41,7 @@ def _normalized(x: KerasTensor) -> KerasTensor:
 def BinaryNetMNIST(
     *,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int, int, int] = (28, 28, 1),
+    input_shape: tuple[int, int, int] | None = (28, 28, 1),
     classes: int = 10,
     classifier_activation: Any = None,
     units: int = 4096,
@@ -62,7 +62,7 @@ def BinaryNetMNIST(
 
     Args:
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or Larq's .h5.
-        input_shape: (height, width, channels) of the images; the network sees them as rows.
+        input_shape: (height, width, channels) of the images, or None for the default; the network sees them as rows.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None as in the paper.
         units: Units of each hidden layer.
@@ -78,7 +78,7 @@ def BinaryNetMNIST(
     >>> BinaryNetMNIST(units=64).output_shape
     (None, 10)
     """
-    inputs = image_input(input_shape, fixed_size=True)
+    inputs = image_input(input_shape, fixed_size=True, default=(28, 28, 1))
     x = keras.layers.Dropout(input_dropout)(keras.layers.Flatten()(inputs))
     for _ in range(3):
         x = _normalized(_dense(x, units, input_quantizer=None))
@@ -92,12 +92,12 @@ def _convnet(
     filters: int,
     include_top: bool,
     weights: str | os.PathLike[str] | None,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: tuple[int | None, int | None, int] | None,
     classes: int,
     classifier_activation: Any,
     name: str,
 ) -> keras.Model:
-    inputs = x = image_input(input_shape, fixed_size=include_top)
+    inputs = x = image_input(input_shape, fixed_size=include_top, default=(32, 32, 3))
     for section in range(3):
         for is_last in (False, True):
             x = _convolution(x, filters * 2**section, input_quantizer=None if x is inputs else "ste_sign")
@@ -114,7 +114,7 @@ def BinaryNetCIFAR10(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (32, 32, 3),
     classes: int = 10,
     classifier_activation: Any = None,
     name: str = "binarynet_cifar10",
@@ -132,7 +132,7 @@ def BinaryNetCIFAR10(
     Args:
         include_top: Whether to end in the three dense layers; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or Larq's .h5.
-        input_shape: (height, width, channels); height and width may be None without top.
+        input_shape: (height, width, channels), or None for the default; height and width may be None without top.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None as in the paper.
         name: The model's name.
@@ -152,7 +152,7 @@ def BinaryNetSVHN(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (32, 32, 3),
     classes: int = 10,
     classifier_activation: Any = None,
     name: str = "binarynet_svhn",
@@ -168,7 +168,7 @@ def BinaryNetSVHN(
     Args:
         include_top: Whether to end in the three dense layers; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or Larq's .h5.
-        input_shape: (height, width, channels); height and width may be None without top.
+        input_shape: (height, width, channels), or None for the default; height and width may be None without top.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None as in the paper.
         name: The model's name.

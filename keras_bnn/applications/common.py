@@ -11,12 +11,18 @@ from keras import KerasTensor
 from keras_bnn.larq_weights import load_larq_weights
 
 
-def image_input(input_shape: tuple[int | None, int | None, int], fixed_size: bool = False) -> KerasTensor:
+def image_input(
+    input_shape: tuple[int | None, int | None, int] | None,
+    fixed_size: bool = False,
+    default: tuple[int, int, int] = (224, 224, 3),
+) -> KerasTensor:
     """Returns the input of a network.
 
     Args:
-        input_shape: (height, width, channels) in pixels and channels; None is any height or width.
+        input_shape: (height, width, channels) in pixels and channels, where None is any height or width; or None for
+            the default.
         fixed_size: Whether the network needs to know height and width, since it flattens its feature maps.
+        default: The network's own shape.
 
     Raises:
         ValueError: when this is no such shape, or Keras is set to channels_first.
@@ -26,6 +32,7 @@ def image_input(input_shape: tuple[int | None, int | None, int], fixed_size: boo
             "Keras's image_data_format is 'channels_first', but packed kernels read channels_last: call "
             "keras.config.set_image_data_format('channels_last') before making the model."
         )
+    input_shape = default if input_shape is None else input_shape
     if len(input_shape) != 3 or not input_shape[2]:
         raise ValueError(f"Got input_shape={input_shape}: pass (height, width, channels), for example (224, 224, 3).")
     if fixed_size and None in input_shape:

@@ -47,7 +47,7 @@ def _densenet(
     reductions: Sequence[float],
     include_top: bool,
     weights: str | os.PathLike[str] | None,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: tuple[int | None, int | None, int] | None,
     classes: int,
     classifier_activation: Any,
     name: str,
@@ -69,7 +69,7 @@ def BinaryDenseNet28(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "binary_densenet28",
@@ -87,7 +87,7 @@ def BinaryDenseNet28(
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or a Larq Zoo .h5.
-        input_shape: (height, width, channels); height and width may be None.
+        input_shape: (height, width, channels), or None for the default; height and width may be None.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.
@@ -116,7 +116,7 @@ def BinaryDenseNet37(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "binary_densenet37",
@@ -130,7 +130,7 @@ def BinaryDenseNet37(
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or a Larq Zoo .h5.
-        input_shape: (height, width, channels); height and width may be None.
+        input_shape: (height, width, channels), or None for the default; height and width may be None.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.
@@ -159,7 +159,7 @@ def BinaryDenseNet45(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "binary_densenet45",
@@ -173,7 +173,7 @@ def BinaryDenseNet45(
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or a Larq Zoo .h5.
-        input_shape: (height, width, channels); height and width may be None.
+        input_shape: (height, width, channels), or None for the default; height and width may be None.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.

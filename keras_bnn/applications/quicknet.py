@@ -72,7 +72,7 @@ def _quicknet(
     filters: Sequence[int],
     include_top: bool,
     weights: str | os.PathLike[str] | None,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: tuple[int | None, int | None, int] | None,
     classes: int,
     classifier_activation: Any,
     name: str,
@@ -93,7 +93,7 @@ def QuickNet(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "quicknet",
@@ -110,7 +110,7 @@ def QuickNet(
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or a Larq Zoo .h5.
-        input_shape: (height, width, channels); height and width may be None.
+        input_shape: (height, width, channels), or None for the default; height and width may be None.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.
@@ -139,7 +139,7 @@ def QuickNetSmall(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "quicknet_small",
@@ -153,7 +153,7 @@ def QuickNetSmall(
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or a Larq Zoo .h5.
-        input_shape: (height, width, channels); height and width may be None.
+        input_shape: (height, width, channels), or None for the default; height and width may be None.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.
@@ -182,7 +182,7 @@ def QuickNetLarge(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "quicknet_large",
@@ -196,7 +196,7 @@ def QuickNetLarge(
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or a Larq Zoo .h5.
-        input_shape: (height, width, channels); height and width may be None.
+        input_shape: (height, width, channels), or None for the default; height and width may be None.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.

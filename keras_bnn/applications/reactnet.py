@@ -45,7 +45,7 @@ def ReActNetA(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "reactnet_a",
@@ -64,7 +64,7 @@ def ReActNetA(
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
         weights: None (random), or a local file that `model.save_weights` wrote, named *.weights.h5.
-        input_shape: (height, width, channels); height and width may be None.
+        input_shape: (height, width, channels), or None for the default; height and width may be None.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.

@@ -43,7 +43,7 @@ def RealToBinaryNet(
     *,
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, int | None, int] | None = (224, 224, 3),
     classes: int = 1000,
     classifier_activation: Any = "softmax",
     name: str = "real_to_binary_net",
@@ -60,7 +60,7 @@ def RealToBinaryNet(
     Args:
         include_top: Whether to end in the classifier; False ends in the feature maps.
         weights: None (random), or a local file: `model.save_weights`' .weights.h5, or a Larq Zoo .h5.
-        input_shape: (height, width, channels); height and width may be None.
+        input_shape: (height, width, channels), or None for the default; height and width may be None.
         classes: Number of classes.
         classifier_activation: Activation of the scores; None gives logits.
         name: The model's name.

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers
 
-from keras_bnn.binarization.cloner import BINARY_LAYERS
+from keras_bnn.binarization.cloner import ACTIVATION_LAYERS, BINARY_LAYERS, has_real_kernels
 from keras_bnn.layers import ShiftBatchNormalization
 from keras_bnn.model_graph import LayerCall, ModelGraph, keeps_values
 
@@ -21,7 +21,16 @@ _NORMALIZATIONS = (
     layers.RMSNormalization,
     ShiftBatchNormalization,
 )
-_ACTIVATIONS = (layers.Activation, layers.ELU, layers.LeakyReLU, layers.PReLU, layers.ReLU, layers.Softmax)
+# Layers with an argument `activation`, but the recurrent ones, whose activations stand inside.
+_WITH_ACTIVATION = (
+    *REPLACEABLE,
+    layers.Conv1DTranspose,
+    layers.Conv3DTranspose,
+    layers.DepthwiseConv1D,
+    layers.EinsumDense,
+    layers.SeparableConv1D,
+)
+_CHANGEABLE = (*ACTIVATION_LAYERS, *_WITH_ACTIVATION, *BINARY_LAYERS.values())
 # Layers whose outputs have one sign where all their inputs have it.
 _KEEP_SIGNS = (
     layers.Add,
@@ -34,10 +43,14 @@ _KEEP_SIGNS = (
     layers.GlobalAveragePooling3D,
     layers.UpSampling2D,
 )
-# Their counterparts in keras.ops, whose classes are not public, and the activations there with one sign.
+# Their counterparts in keras.ops, whose classes are not public, and the functions of one tensor there that may have
+# one sign, those with a second number among them, such as maximum(x, 0).
 _KEEP_SIGNS_OPS = {"Add", "Average", "Mean"}
 _PASSING_OPS = {*_KEEP_SIGNS_OPS, "Gelu", "LeakyRelu", "Multiply", "Silu", "Subtract", "Tanh"}
-_CONSTANT_SIGN_OPS = {"HardSigmoid", "ReLU", "Relu", "Relu6", "Sigmoid", "Softmax", "Softplus"}
+_ONE_SIGN_OPS = {
+    *("Absolute", "Clip", "Exp", "HardSigmoid", "Maximum", "Minimum", "Power", "Relu", "Relu6", "Sigmoid", "Softmax"),
+    *("Softplus", "Sqrt", "Square"),
+}
 
 
 class Plan:
@@ -46,7 +59,8 @@ class Plan:
     Attributes:
         replaced: The layers that become binary.
         real_input: Those of them that read the model's inputs, with no other kernel in between.
-        constant_signs: Layers whose activation has one sign everywhere and stands in front of a sign.
+        constant_signs: Layers whose activation has one sign everywhere, stands in front of a sign and can be left out.
+        fixed_signs: Such layers that have to stay: of a class of the user's, or inside a layer of one.
         unnormalized: Layers with sums that reach a sign, or come from one, without a normalization behind them.
 
     Args:
@@ -72,7 +86,7 @@ class Plan:
         self._sums: dict[int, list[LayerCall]] = {}
         self._normalized: dict[LayerCall, bool] = {}
         within_reach = set(map(id, _layers_within_reach(model)))
-        kernels = [call for call in self._graph.calls if type(call.layer) in REPLACEABLE]
+        kernels = [call for call in self._graph.calls if _is_kernel(call.layer)]
         reading = self._reached_from(kernels)
         first = {id(call.layer) for call in kernels} - {id(call.layer) for call in kernels if call in reading}
         last = {id(call.layer) for call in kernels if not self._reaches_kernel(call)}
@@ -80,15 +94,17 @@ class Plan:
         chosen = [
             call
             for call in kernels
-            if id(call.layer) in within_reach and id(call.layer) not in kept and not is_skipped(call.layer, call.path)
+            if id(call.layer) in within_reach
+            and is_replaceable(call.layer)
+            and (id(call.layer) not in kept or has_real_kernels(call.layer))
+            and not is_skipped(call.layer, call.path)
         ]
         self.replaced = _distinct(call.layer for call in chosen)
         self.real_input = [layer for layer in self.replaced if id(layer) in first]
-        signs = [call for call in chosen if takes_sign and id(call.layer) not in first]
-        constant: list[Any] = []
-        for call in signs:
-            constant += self._constant_sign(call.inputs[0]) or []
-        self.constant_signs = _distinct(constant)
+        signs = [call for call in chosen if _takes_sign(call.layer, takes_sign and id(call.layer) not in first)]
+        constant = _distinct(layer for call in signs for layer in self._constant_sign(call.inputs[0]) or [])
+        self.constant_signs = [layer for layer in constant if id(layer) in within_reach and _is_changeable(layer)]
+        self.fixed_signs = [layer for layer in constant if layer not in self.constant_signs]
         sums = [self._sums_before(call.inputs[0]) for call in signs]
         candidates = [*chosen, *(one for before in sums for one in before)]
         self.unnormalized = _distinct(
@@ -106,7 +122,7 @@ class Plan:
         return reached
 
     def _reaches_kernel(self, call: LayerCall) -> bool:
-        return any(type(one.layer) in REPLACEABLE for one in self._reached_from([call]))
+        return any(_is_kernel(one.layer) for one in self._reached_from([call]))
 
     def _constant_sign(self, tensor: KerasTensor) -> list[Any] | None:
         """Returns the layers whose activations make a tensor's sign constant, or None where it is not.
@@ -121,7 +137,7 @@ class Plan:
         call = self._graph.producer(tensor)
         if call is None:
             return None
-        if _has_constant_sign(call.layer):
+        if _has_constant_sign(call):
             return [call.layer]
         found = [self._constant_sign(x) for x in call.inputs]
         if _is_any(call.layer, layers.Concatenate, {"Concatenate"}):
@@ -140,7 +156,7 @@ class Plan:
         call = self._graph.producer(tensor)
         if call is None:
             return []
-        if type(call.layer) in REPLACEABLE:
+        if _is_kernel(call.layer):
             return [call]
         return [one for x in call.inputs for one in self._sums_before(x)] if _passes_on(call) else []
 
@@ -159,17 +175,36 @@ class Plan:
 
 
 def _layers_within_reach(model: keras.Model) -> list[Any]:
-    """Returns the layers of a Sequential or functional model and of such models inside it."""
+    """Returns the layers and ops of a Sequential or functional model and of such models inside it."""
     found: list[Any] = []
-    for layer in model.layers:
+    for layer in model.operations if isinstance(model, keras.Function) else model.layers:
         found += _layers_within_reach(layer) if isinstance(layer, (keras.Sequential, keras.Function)) else [layer]
     return found
 
 
+def is_replaceable(layer: Any) -> bool:
+    """Returns whether `binarize` may give a layer binary kernels."""
+    return type(layer) in REPLACEABLE or has_real_kernels(layer)
+
+
+def _is_kernel(layer: Any) -> bool:
+    return type(layer) in REPLACEABLE or type(layer) in BINARY_LAYERS.values()
+
+
+def _takes_sign(layer: Any, otherwise: bool) -> bool:
+    """Returns whether a layer will take the sign of its inputs: one that is binary already keeps its quantizer."""
+    return layer.input_quantizer is not None if has_real_kernels(layer) else otherwise
+
+
+def _is_changeable(layer: Any) -> bool:
+    """Returns whether a layer's activation can be left out: a class of the user's may need it."""
+    return type(layer) in _CHANGEABLE or not isinstance(layer, layers.Layer)
+
+
 def _passes_on(call: LayerCall) -> bool:
     """Returns whether a call neither normalizes nor multiplies by a kernel."""
-    passing = (*_KEEP_SIGNS, *_ACTIVATIONS, layers.Multiply, layers.Subtract)
-    return keeps_values(call) or _is_any(call.layer, passing, _PASSING_OPS | _CONSTANT_SIGN_OPS)
+    passing = (*_KEEP_SIGNS, *ACTIVATION_LAYERS, layers.Multiply, layers.Subtract)
+    return keeps_values(call) or _is_any(call.layer, passing, _PASSING_OPS | _ONE_SIGN_OPS)
 
 
 def _is_any(layer: Any, classes: Any, ops: Set[str]) -> bool:
@@ -177,15 +212,27 @@ def _is_any(layer: Any, classes: Any, ops: Set[str]) -> bool:
     return isinstance(layer, classes) if isinstance(layer, layers.Layer) else type(layer).__name__ in ops
 
 
-def _has_constant_sign(layer: Any) -> bool:
+def _has_constant_sign(call: LayerCall) -> bool:
     """Returns whether an activation, alone or of a kernel, gives only x >= 0 or only x < 0: it is tried out."""
+    layer, x = call.layer, keras.ops.linspace(-8.0, 8.0, 65)
     if not isinstance(layer, layers.Layer):
-        return type(layer).__name__ in _CONSTANT_SIGN_OPS
-    function = layer if isinstance(layer, (layers.ReLU, layers.Softmax)) else getattr(layer, "activation", None)
-    if function is None or not isinstance(layer, (*_ACTIVATIONS, *REPLACEABLE)):
-        return False
-    values = keras.ops.convert_to_numpy(function(keras.ops.linspace(-8.0, 8.0, 65)))
-    return len(np.unique(values < 0)) == 1
+        if type(layer).__name__ not in _ONE_SIGN_OPS or len(call.inputs) != 1:
+            return False
+        outputs = _run_op(layer, x)
+    else:
+        function = layer if isinstance(layer, (layers.ReLU, layers.Softmax)) else getattr(layer, "activation", None)
+        if function is None or not isinstance(layer, (*ACTIVATION_LAYERS, *_WITH_ACTIVATION)):
+            return False
+        outputs = function(x)
+    return len(np.unique(keras.ops.convert_to_numpy(outputs) < 0)) == 1
+
+
+def _run_op(op: Any, x: Any) -> Any:
+    """Returns what an op of one tensor makes of a row of values, with the numbers that it was called with."""
+    node = op._inbound_nodes[0]
+    (tensor,) = node.input_tensors
+    args, kwargs = node.arguments.fill_in({id(tensor): keras.ops.reshape(x, (-1, *[1] * (len(tensor.shape) - 1)))})
+    return op.call(*args, **kwargs)
 
 
 def _distinct(found: Iterable[Any]) -> list[Any]:

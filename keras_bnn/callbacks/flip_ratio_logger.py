@@ -12,10 +12,10 @@ from keras_bnn.metrics.flip_ratio import FlipRatio
 class FlipRatioLogger(keras.callbacks.Callback):
     """Adds "flip_ratio" to the logs of `fit`: the share of binary weights that an update changed, see `FlipRatio`.
 
-    It is the average over the epoch's updates so far, and shows up in the progress bar, in the history, and in the
-    callbacks behind this one. It is right on every backend, compiled or not, and for every distribution of the model,
-    since it looks at the weights between two steps. The last signs take one byte a binary weight, on the device of the
-    weights.
+    It is the average over the epoch's updates so far (with gradient_accumulation_steps only some batches end in one),
+    and shows up in the progress bar, in the history, and in the callbacks behind this one. It is right on every
+    backend, compiled or not, and for every distribution of the model, since it looks at the weights between two steps.
+    The last signs take one byte a binary weight, on the device of the weights.
 
     Args:
         per_kernel: Whether to add "flip_ratio/<path>" for each kernel as well, with the paths of
@@ -55,8 +55,9 @@ class FlipRatioLogger(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Compares the signs with those before the update."""
-        _ = self.model  # on JAX, puts the new weights into the variables
-        self._metric.update_state()
+        model = self.model  # on JAX, puts the new weights into the variables
+        if _has_stepped(model.optimizer):
+            self._metric.update_state()
         self._add_to(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -68,3 +69,11 @@ class FlipRatioLogger(keras.callbacks.Callback):
             result = self._metric.result()
             ratios = result if self.per_kernel else {self._metric.name: result}
             logs.update({name: float(ratio) for name, ratio in ratios.items()})
+
+
+def _has_stepped(optimizer: Any) -> bool:
+    """Returns whether a batch ended in an update of the binary kernels, and not only in more gradients for one."""
+    for name in ("inner_optimizer", "binary"):  # of a loss scale, and of a SplitOptimizer
+        optimizer = getattr(optimizer, name, optimizer)
+    steps = getattr(optimizer, "gradient_accumulation_steps", None)
+    return not steps or int(keras.ops.convert_to_numpy(optimizer._iterations)) % steps == 0

@@ -15,6 +15,10 @@ class HyperparameterScheduler(keras.callbacks.Callback):
 
     The value appears in the logs under the attribute's name: in the history and in the callbacks behind this one.
 
+    An attribute that Keras holds as a variable, as learning rates are, is set at no cost. One that is a plain number,
+    as momentum, beta_1 and weight_decay are, is part of the compiled training step: with every change of its value the
+    step is compiled anew.
+
     Args:
         hyperparameter: Name of the attribute: "learning_rate", or "threshold" of `Bop`; with dots for an optimizer
             within an optimizer, as in "binary.threshold" of a `SplitOptimizer`.
@@ -24,9 +28,9 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         verbose: 1 prints the value at the start of each epoch, 0 does not.
 
     Raises:
-        ValueError: in fit, when the optimizer has no such attribute; when the attribute is a schedule itself; when it
-            is a plain number that the compiled training step would not read again; or when schedule returns no finite
-            number.
+        ValueError: in fit, when the optimizer has no such attribute; when the attribute is a schedule itself; when
+            every="step" meets a plain number in a compiled model; when schedule returns no finite number; or when it
+            takes a momentum from or to 0, which the optimizer's variables are made for.
 
     Example:
 
@@ -59,7 +63,13 @@ class HyperparameterScheduler(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Refuses what could not be set, before the first step."""
-        self._owner()
+        owner, name = self._owner()
+        if self.every == "step" and _is_traced(self.model) and not isinstance(getattr(owner, name), keras.Variable):
+            raise ValueError(
+                f"{type(owner).__name__} holds {name} as the plain number {getattr(owner, name)!r}, which the compiled "
+                "training step does not read again: pass every='epoch', which compiles a new one, or compile the model "
+                "with run_eagerly=True."
+            )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Sets the epoch's value."""
@@ -83,7 +93,9 @@ class HyperparameterScheduler(keras.callbacks.Callback):
     def _set(self, count: int) -> None:
         value = self.schedule(count)
         if keras.ops.is_tensor(value):  # of a Keras schedule
-            value = keras.ops.convert_to_numpy(value).item()
+            value = keras.ops.convert_to_numpy(value)
+        if hasattr(value, "item") and math.prod(getattr(value, "shape", ())) == 1:
+            value = value.item()
         if not isinstance(value, Real) or not math.isfinite(value):
             raise ValueError(
                 f"The schedule of {self.hyperparameter} returned {value!r} for {self.every} {count}: let it return a "
@@ -93,10 +105,25 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         owner, name = self._owner()
         held = getattr(owner, name)
         has_setter = isinstance(getattr(type(owner), name, None), property)
-        if isinstance(held, keras.Variable) and not has_setter:
-            held.assign(self._value)
-        else:
+        if not isinstance(held, keras.Variable):
+            self._set_number(owner, name, held)
+        elif has_setter:
             setattr(owner, name, self._value)
+        else:
+            held.assign(self._value)
+
+    def _set_number(self, owner: Any, name: str, held: Any) -> None:
+        if held == self._value:
+            return
+        if name == "momentum" and owner.built and 0 in (held, self._value):
+            raise ValueError(
+                f"The schedule of {self.hyperparameter} goes from {held!r} to {self._value!r}, but "
+                f"{type(owner).__name__} makes the variables of a momentum once: create it with a momentum above 0, "
+                "and stay above 0."
+            )
+        setattr(owner, name, self._value)
+        if _is_traced(self.model):
+            self.model.make_train_function(force=True)  # fit calls the new one from the next step on
 
     def _owner(self) -> tuple[Any, str]:
         """Returns the optimizer that has the attribute, and the attribute's own name."""
@@ -114,12 +141,6 @@ class HyperparameterScheduler(keras.callbacks.Callback):
             raise ValueError(
                 f"HyperparameterScheduler cannot set {name} of {type(owner).__name__}, which has a schedule of its own "
                 "or is no number: create the optimizer with a plain number."
-            )
-        if _is_traced(model):
-            raise ValueError(
-                f"{type(owner).__name__} holds {name} as the plain number {held!r}, which the compiled training step "
-                "would never read again: compile the model with run_eagerly=True, or use an optimizer that holds it as "
-                "a keras.Variable."
             )
         return owner, name
 

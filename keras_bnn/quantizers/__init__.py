@@ -97,8 +97,9 @@ def get(identifier: Any, kernel_axes: int | tuple[int, ...] | None = None) -> Ca
         # The instance has a precision and is saved with the model, which a bare function is not.
         identifier = _CLASSES.get(identifier, identifier)
     if inspect.isclass(identifier):
-        for_kernel = kernel_axes is not None and issubclass(identifier, Quantizer)
-        identifier = identifier.for_kernel(kernel_axes) if for_kernel else identifier()
+        if kernel_axes is not None and issubclass(identifier, Quantizer):
+            return identifier.for_kernel(kernel_axes)
+        identifier = identifier()
     if identifier is None or callable(identifier):
         return identifier
     names = ", ".join(repr(name) for name in _BY_NAME)

@@ -35,8 +35,8 @@ def quantized_scope(model: keras.layers.Layer) -> Iterator[None]:
 
     Raises:
         ValueError: when the model is not built.
-        RuntimeError: when the model is trained within the scope, or on leaving, when something else has changed a
-            kernel. The latent weights are restored first.
+        RuntimeError: when the model, or a model inside it, is trained within the scope, or on leaving, when something
+            else has changed a kernel. The latent weights are restored first.
 
     Example:
 
@@ -47,7 +47,9 @@ def quantized_scope(model: keras.layers.Layer) -> Iterator[None]:
     """
     kernels = binary_kernels(model)
     with ExitStack() as stack:
-        stack.enter_context(_shared(model, _no_training(model)))
+        for one in model._flatten_layers():
+            if isinstance(one, keras.Model):
+                stack.enter_context(_shared(one, _no_training(one)))
         for path, (variable, quantizer) in kernels.items():
             stack.enter_context(_shared(variable, _quantized(path, variable, quantizer)))
             if not reproduces(quantizer, variable, keras.ops.convert_to_numpy(variable.value)):
@@ -98,7 +100,7 @@ def _quantized(path: str, variable: keras.Variable, quantizer: Callable[[Any], A
 
 
 @contextmanager
-def _no_training(model: keras.layers.Layer) -> Iterator[None]:
+def _no_training(model: keras.Model) -> Iterator[None]:
     """`fit` and `train_on_batch` ask the model for its training function: refuses there, before the work is lost."""
 
     def make_train_function(*_: Any, **__: Any) -> NoReturn:

@@ -186,6 +186,15 @@ def test_activation_of_the_scores() -> None:
     assert scores.shape == (2, 5)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("BinaryNetMNIST", (28, 28, 1)), ("BinaryNetCIFAR10", (32, 32, 3)), ("QuickNetSmall", (224, 224, 3))],
+)
+def test_no_shape_is_the_default_one(name: str, shape: tuple[int, ...]) -> None:
+    options = {"units": 8} if name == "BinaryNetMNIST" else {"include_top": False}
+    assert getattr(applications, name)(input_shape=None, **options).input_shape == (None, *shape)
+
+
 def test_name() -> None:
     assert applications.BinaryNetSVHN(include_top=False, name="digits").name == "digits"
 

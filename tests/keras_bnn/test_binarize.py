@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 
 import keras_bnn
-from keras_bnn.layers import BinaryConv2D, BinaryDense
+from keras_bnn.layers import BinaryConv2D, BinaryDense, RPReLU
 
 
 def kinds(model: keras.Model) -> dict[str, str]:
@@ -102,6 +102,75 @@ def test_a_kernel_beyond_the_range_is_scaled_into_it() -> None:
     assert real.get_layer("second").kernel_constraint is None
 
 
+class OwnNorm(keras.constraints.Constraint):
+    def __call__(self, w: Any) -> Any:
+        return w / keras.ops.norm(w)
+
+
+class OwnClip(keras.constraints.Constraint):
+    def __call__(self, w: Any) -> Any:
+        return keras.ops.clip(w, -0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "limit"),
+    [("max_norm", 1), ("min_max_norm", 1), ("unit_norm", 1), ("non_neg", 1), (OwnClip(), 0.25), (OwnNorm(), None)],
+)
+def test_constraints_of_the_model(constraint: Any, limit: float | None) -> None:
+    inner = layers.Dense(4, kernel_constraint=constraint)
+    stack = [layers.Dense(5), layers.BatchNormalization(), inner, layers.BatchNormalization(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((6,)), *stack])
+    kernel = np.random.default_rng(8).normal(0, 2, (5, 4)).astype("float32")
+    inner.kernel.assign(kernel)
+    clone = keras_bnn.binarize(model).get_layer(inner.name)
+    expected = kernel if limit is None else kernel * (limit / np.abs(kernel).max())
+    np.testing.assert_allclose(array(clone.kernel), expected, rtol=1e-5)
+    kind = keras_bnn.constraints.WeightClip if isinstance(constraint, str) else type(constraint)
+    assert isinstance(clone.kernel_constraint, kind)
+    real = keras_bnn.binarize(model, kernel_quantizer=None).get_layer(inner.name)
+    assert type(real.kernel_constraint) is type(inner.kernel_constraint)
+
+
+def far_from_zero() -> keras.Model:
+    """A residual network with kernels far beyond [-1, 1]."""
+    rng = np.random.default_rng(9)
+    inputs = keras.Input((6,))
+    x = layers.BatchNormalization()(layers.Dense(5, name="first")(inputs))
+    for name in ("one", "two"):
+        x = layers.add([x, layers.BatchNormalization()(layers.Dense(5, use_bias=True, name=name)(x))])
+        x = RPReLU()(x)
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+    for variable in model.weights:
+        values = rng.normal(0, 2, variable.shape)
+        variable.assign(np.abs(values) if "variance" in variable.name else values)
+    return model
+
+
+@pytest.mark.parametrize("keep_first_and_last", [True, False])
+def test_two_steps(keep_first_and_last: bool) -> None:
+    options = {"input_quantizer": "learned_threshold_sign", "keep_first_and_last": keep_first_and_last}
+    one = keras_bnn.binarize(far_from_zero(), kernel_quantizer=None, **options)
+    for name in ("one", "two"):
+        one.get_layer(name).input_quantizer.threshold.assign([0.5, -1.0, 0.0, 2.0, -0.25])
+    two = keras_bnn.binarize(one)
+    assert kinds(two) == kinds(one)
+    replaced = {name for name, kind in kinds(two).items() if kind == "BinaryDense"}
+    assert replaced == ({"one", "two"} if keep_first_and_last else {"first", "one", "two", "last"})
+    for name in replaced:
+        before, after = one.get_layer(name), two.get_layer(name)
+        kernel, latent = array(before.kernel), array(after.kernel)
+        np.testing.assert_allclose(latent, kernel / max(1, np.abs(kernel).max()), rtol=1e-5)
+        assert (before.kernel_quantizer, after.kernel_quantizer.precision) == (None, 1)
+        assert isinstance(after.kernel_constraint, keras_bnn.constraints.WeightClip)
+        assert type(after.input_quantizer) is type(before.input_quantizer)
+    for ours, theirs in zip(two.weights, one.weights, strict=True):
+        if not hasattr(ours, "quantizer"):  # all but the kernels
+            np.testing.assert_array_equal(array(ours), array(theirs))
+    with pytest.raises(ValueError, match="found no layer to replace"):
+        keras_bnn.binarize(two)
+    assert keras_bnn.binarize(one, "two").get_layer("two").kernel_quantizer is None
+
+
 def test_outputs_are_those_of_signs() -> None:
     """The replaced layer computes what numpy computes with the signs of its inputs and of the model's weights."""
     rng = np.random.default_rng(7)
@@ -173,6 +242,110 @@ def test_ops_between_layers() -> None:
     assert found == Counter(
         {"InputLayer": 1, "Dense": 2, "BinaryDense": 2, "BatchNormalization": 3, "Identity": 3, "Add": 1}
     )
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        keras.ops.abs,
+        keras.ops.square,
+        keras.ops.sigmoid,
+        lambda x: keras.ops.maximum(x, 0),
+        lambda x: keras.ops.maximum(0.0, x),
+        lambda x: keras.ops.maximum(x, np.arange(8, dtype="float32")),
+        lambda x: keras.ops.clip(x, 0, 6),
+        lambda x: x**2,
+    ],
+)
+def test_ops_with_one_sign_are_left_out(function: Any) -> None:
+    inputs = keras.Input((6,))
+    x = function(layers.BatchNormalization()(layers.Dense(8)(inputs)))
+    x = layers.BatchNormalization()(layers.Dense(4, name="inner")(x))
+    clone = keras_bnn.binarize(keras.Model(inputs, layers.Dense(2)(x)))
+    found = [type(one).__name__ for one in clone.operations]
+    assert found[2:5] == ["BatchNormalization", "Identity", "BinaryDense"]
+    assert clone(np.ones((3, 6))).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: keras.ops.maximum(x, -1), lambda x: keras.ops.clip(x, -1, 1), lambda x: x**3]
+)
+def test_ops_with_two_signs_stay(function: Any) -> None:
+    inputs = keras.Input((6,))
+    x = function(layers.BatchNormalization()(layers.Dense(8)(inputs)))
+    x = layers.BatchNormalization()(layers.Dense(4, name="inner")(x))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    assert model.operations[3] is keras_bnn.binarize(model).operations[3]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (layers.EinsumDense("ab,bc->ac", output_shape=5, activation="relu"), (6,)),
+        (layers.SeparableConv1D(5, 3, activation="relu"), (9, 6)),
+        (layers.DepthwiseConv1D(3, activation="relu"), (9, 6)),
+        (layers.Conv1DTranspose(5, 3, activation="relu"), (9, 6)),
+        (layers.Conv3DTranspose(5, 3, activation="relu"), (3, 3, 3, 6)),
+        (BinaryDense(5, activation="relu"), (6,)),
+        (BinaryConv2D(5, 3, activation="relu"), (5, 5, 6)),
+    ],
+)
+def test_activations_of_all_layers_are_left_out(layer: layers.Layer, shape: tuple[int, ...]) -> None:
+    stack = [layers.Dense(6), layers.BatchNormalization(), layer, layers.Dense(4, name="inner"), layers.Dense(2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        clone = keras_bnn.binarize(keras.Sequential([keras.Input(shape), *stack]))
+    assert kinds(clone)["inner"] == "BinaryDense"
+    assert type(clone.get_layer(layer.name)) is type(layer)
+    assert clone.get_layer(layer.name).activation is keras.activations.linear
+    for ours, theirs in zip(clone.get_layer(layer.name).weights, layer.weights, strict=True):
+        np.testing.assert_array_equal(array(ours), array(theirs))
+
+
+class MyDense(layers.Dense):
+    pass
+
+
+class MyReLU(layers.ReLU):
+    pass
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        MyDense(5, activation="relu", name="mine"),
+        MyReLU(name="mine"),
+        layers.TimeDistributed(layers.Dense(5, activation="relu", name="mine"), name="around"),
+    ],
+)
+def test_activations_of_other_classes_stay(layer: layers.Layer) -> None:
+    stack = [layers.Dense(6), layers.BatchNormalization(), layer, layers.Dense(4, name="inner"), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((9, 6)), *stack])
+    for drop_activations in (True, False):
+        with pytest.warns(UserWarning, match="only you can leave out the activation in front of it: see 'mine'"):
+            clone = keras_bnn.binarize(model, drop_activations=drop_activations)
+        assert kinds(clone)["inner"] == "BinaryDense"
+        assert type(clone.get_layer(layer.name)) is type(layer)
+        for ours, theirs in zip(clone.get_layer(layer.name).weights, layer.weights, strict=True):
+            np.testing.assert_array_equal(array(ours), array(theirs))
+
+
+def test_an_adapted_normalization_stays_adapted() -> None:
+    x = np.random.default_rng(10).normal([5.0, -3.0, 0.5], [2.0, 0.1, 1.0], (50, 3)).astype("float32")
+    adapted = layers.Normalization()
+    adapted.adapt(x)
+    fixed = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])
+    stack = [
+        layers.Dense(5),
+        layers.BatchNormalization(),
+        layers.Dense(4),
+        layers.BatchNormalization(),
+        layers.Dense(2),
+    ]
+    clone = keras_bnn.binarize(keras.Sequential([keras.Input((3,)), adapted, fixed, *stack]))
+    normalized = (x - x.mean(0, dtype="float64")) / x.std(0, dtype="float64")
+    expected = (normalized - np.array([1, 2, 3])) / np.sqrt([4, 5, 6])
+    np.testing.assert_allclose(array(keras.Sequential(clone.layers[:2])(x)), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +459,25 @@ def test_the_clone_is_compiled_and_learns() -> None:
     kernel = array(clone.get_layer("second").kernel)
     assert np.abs(kernel).max() <= 1
     assert np.any(kernel != array(model.get_layer("second").kernel))
+
+
+def my_loss(y: Any, predictions: Any) -> Any:
+    return keras.ops.mean(keras.ops.square(y - predictions), axis=-1)
+
+
+@pytest.mark.parametrize("is_functional", [True, False])
+def test_what_keras_cannot_copy_is_left_to_compile(is_functional: bool) -> None:
+    model = sequential()
+    if is_functional:
+        model = keras.Model(model.inputs, model.outputs, name="functional")
+    model.compile("adam", my_loss)
+    with pytest.warns(
+        UserWarning, match=r"clone of '\w+' uncompiled.*\(Could not locate function 'my_loss'\): compile"
+    ):
+        clone = keras_bnn.binarize(model)
+    assert (model.compiled, clone.compiled) == (True, False)
+    model.compile("adam", "mse")
+    assert keras_bnn.binarize(model).compiled
 
 
 @pytest.mark.skipif(

@@ -184,6 +184,17 @@ def test_scope_refuses_training_and_assignments() -> None:
     assert bits(latent(model)) != bits(before)
 
 
+def test_scope_refuses_training_of_a_model_inside() -> None:
+    model = network()
+    inner, before = model.layers[2], latent(model)
+    inner.compile("adam", "mse")
+    with keras_bnn.quantized_scope(model), pytest.raises(RuntimeError, match="'inner' was to be trained within"):
+        inner.fit(np.ones((4, 4)), np.ones((4, 4)), verbose=0)
+    assert bits(latent(model)) == bits(before)
+    inner.fit(np.ones((4, 4)), np.ones((4, 4)), verbose=0)
+    assert bits(latent(model)) != bits(before)
+
+
 def test_scope_within_fit_leaves_the_training_alone() -> None:
     x, y = np.random.default_rng(6).normal(size=(2, 24, 6)).astype(np.float32)
 

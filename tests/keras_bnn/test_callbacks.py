@@ -95,6 +95,28 @@ def test_flip_ratio_in_fit(jit_compile: bool, capsys: pytest.CaptureFixture) -> 
     assert capsys.readouterr().out.count(" flip_ratio:") == 3
 
 
+@pytest.mark.parametrize("kind", ["plain", "split", "scaled"])
+def test_flip_ratio_counts_updates_where_gradients_are_accumulated(kind: str) -> None:
+    optimizer = keras.optimizers.Adam(0.05, gradient_accumulation_steps=2)
+    if kind == "split":
+        other = keras.optimizers.SGD(0.05)
+        optimizer = SplitOptimizer(binary=Bop(1e-8, gradient_accumulation_steps=2), other=other)
+    if kind == "scaled":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0)
+    model, (x, y), watch = network(), data(48), Watch(signs)
+    model.compile(optimizer, "mse", jit_compile=BACKEND == "jax")
+    logs = model.fit(x, y, 8, epochs=2, callbacks=[FlipRatioLogger(), watch], verbose=0).history
+    last = watch.before
+    for epoch, after in enumerate(watch.seen):
+        flips = []
+        for now in after:
+            flips.append(sum(int(np.sum(a != b)) for a, b in zip(last, now, strict=True)))
+            last = now
+        assert flips[::2] == [0, 0, 0]
+        assert logs["flip_ratio"][epoch] == pytest.approx(np.mean(flips[1::2]) / 180, rel=1e-6)
+    assert logs["flip_ratio"][0] > 0.02
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras runs one device on torch")
 def test_on_two_devices() -> None:
     environment = {**os.environ, "KERAS_BACKEND": BACKEND}
@@ -167,8 +189,41 @@ def test_schedule_of_a_plain_number() -> None:
     logs = fit(keras.optimizers.SGD(0.1, momentum=0.9), schedule, watch, run_eagerly=True)
     assert logs["momentum"] == [0.25, 0.5, 0.75]
     assert [epoch[0] for epoch in watch.seen] == [0.25, 0.5, 0.75]
-    with pytest.raises(ValueError, match="never read again"):
-        fit(keras.optimizers.SGD(0.1, momentum=0.9), schedule, jit_compile=True)
+    by_step = HyperparameterScheduler("momentum", lambda step: 0.5, every="step")
+    logs = fit(keras.optimizers.SGD(0.1, momentum=0.9), by_step, run_eagerly=True)
+    assert logs["momentum"] == [0.5] * 3
+    with pytest.raises(ValueError, match=r"momentum as the plain number 0\.9.*pass every='epoch'"):
+        fit(keras.optimizers.SGD(0.1, momentum=0.9), by_step, jit_compile=True)
+
+
+@pytest.mark.parametrize(
+    "jit_compile", [pytest.param(jit, marks=pytest.mark.slow if jit is SLOW else ()) for jit in (False, True)]
+)
+def test_a_plain_number_reaches_the_compiled_step(jit_compile: bool) -> None:
+    momenta = [0.5, 0.5, 0.25, 0.75]
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(0.125, momentum=0.9), "mse", jit_compile=jit_compile)
+    x, y = np.ones((8, 1)), np.zeros((8, 1))
+    watch = Watch(lambda model: float(model.layers[0].kernel.numpy()[0, 0]))
+    schedule = HyperparameterScheduler("momentum", lambda epoch: np.array(momenta[epoch]))
+    logs = model.fit(x, y, 4, epochs=4, verbose=0, callbacks=[schedule, watch]).history
+    assert logs["momentum"] == momenta
+    w, velocity = 1.0, 0.0
+    for momentum, seen in zip(momenta, watch.seen, strict=True):
+        for now in seen:
+            velocity = momentum * velocity - 0.125 * 2 * w
+            w += velocity
+            assert now == pytest.approx(w, rel=1e-5)
+
+
+def test_weight_decay_may_start_at_0_but_no_momentum() -> None:
+    decay = HyperparameterScheduler("weight_decay", lambda epoch: [0.0, 0.25, 0.0][epoch])
+    options = {"jit_compile": BACKEND == "jax"}
+    assert fit(keras.optimizers.AdamW(0.5), decay, **options)["weight_decay"] == [0, 0.25, 0]
+    for values in ([0.5, 0.0], [0.0, 0.5]):
+        schedule = HyperparameterScheduler("momentum", lambda epoch, values=values: values[min(epoch, 1)])
+        with pytest.raises(ValueError, match=f"goes from {values[0]} to {values[1]}, but SGD makes the variables"):
+            fit(keras.optimizers.SGD(0.1, momentum=values[0]), schedule, **options)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +234,7 @@ def test_schedule_of_a_plain_number() -> None:
         ("name", lambda epoch: 0.1, "is no number"),
         ("learning_rate", lambda epoch: float("nan"), "returned nan for epoch 0"),
         ("learning_rate", lambda epoch: "high", "returned 'high' for epoch 0"),
+        ("learning_rate", lambda epoch: np.ones(2), r"returned array\(\[1., 1.\]\) for epoch 0"),
     ],
 )
 def test_schedule_names_what_is_wrong(hyperparameter: str, schedule: Callable, message: str) -> None:
