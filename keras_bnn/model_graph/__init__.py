@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import keras_bnn.needs_keras  # noqa: F401  names the extra where Keras is missing
 from keras_bnn.model_graph.bits import dtype_bits, gives_signs, keeps_values, output_bits, precision
-from keras_bnn.model_graph.graph import LayerCall, ModelGraph
+from keras_bnn.model_graph.graph import LayerCall, ModelGraph, OwnWeights
 
-__all__ = ["LayerCall", "ModelGraph", "dtype_bits", "gives_signs", "keeps_values", "output_bits", "precision"]
+__all__ = [
+    "LayerCall",
+    "ModelGraph",
+    "OwnWeights",
+    "dtype_bits",
+    "gives_signs",
+    "keeps_values",
+    "output_bits",
+    "precision",
+]

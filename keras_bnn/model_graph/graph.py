@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -41,6 +41,23 @@ class Stack:
     """Stands for what a TimeDistributed does behind its layer."""
 
 
+class OwnWeights:
+    """Stands for the variables that a layer of layers has beside those of the layers inside.
+
+    Attributes:
+        layer: The layer of layers.
+        name: Its name.
+        weights: The variables.
+    """
+
+    def __init__(self, layer: layers.Layer) -> None:
+        self.layer = layer
+        self.name = layer.name
+        inner = {id(weight) for one in layer._flatten_layers(include_self=False) for weight in one.weights}
+        own = (*layer._trainable_variables, *layer._non_trainable_variables)  # a wrapper may keep its layer's kernel
+        self.weights = [weight for weight in own if id(weight) not in inner]
+
+
 @dataclass(eq=False, frozen=True)
 class LayerCall:
     """One use of a layer, or of an op of `keras.ops` between layers.
@@ -48,10 +65,11 @@ class LayerCall:
     Attributes:
         layer: The layer or op.
         path: Its name, behind the names of the models and blocks that hold it.
-        inputs: What it reads. Tensors are told apart by identity.
+        inputs: What it reads, in the order of its parameters. Tensors are told apart by identity.
         outputs: What it computes.
         repeats: How often it runs on one sample: the steps of a TimeDistributed around it, else 1.
         is_opaque: Whether layers inside of it could not be told apart.
+        arguments: All that its `call` gets, by the names of its parameters; constants and variables too.
     """
 
     layer: Any
@@ -60,10 +78,14 @@ class LayerCall:
     outputs: tuple[KerasTensor, ...]
     repeats: int | None = 1
     is_opaque: bool = False
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 class ModelGraph:
     """The layer calls of a built model, in the order in which they run.
+
+    In front of the calls inside a layer that has variables of its own stands a call of its `OwnWeights`, without inputs
+    and with outputs that nobody reads.
 
     Args:
         model: A built Keras model.
@@ -81,7 +103,8 @@ class ModelGraph:
         self.calls: list[LayerCall] = []
         structure = _model_inputs(model, input_shape)
         self.inputs: list[KerasTensor] = tree.flatten(structure)
-        self.outputs = self._open(model, (structure,), {}, prefix="", repeats=1)
+        self._own_weights: dict[int, OwnWeights] = {}
+        self.outputs = self._add_model(model, structure)
         self._producers = {id(tensor): call for call in self.calls for tensor in call.outputs}
         self._users: dict[int, list[LayerCall]] = {}
         for call in self.calls:
@@ -101,9 +124,33 @@ class ModelGraph:
         outputs = {id(tensor) for tensor in self.outputs}
         return any(id(tensor) in outputs for tensor in call.outputs)
 
-    def _open(self, layer: Any, args: Any, kwargs: Any, *, prefix: str, repeats: int | None) -> list[KerasTensor]:
-        """Adds the calls inside a layer, and returns what it computes."""
-        return self._run(_inside(layer, args, kwargs), _tensors(args, kwargs), prefix=prefix, repeats=repeats)
+    def _add_model(self, model: keras.Model, structure: Any) -> list[KerasTensor]:
+        try:
+            return self._open(model, (structure,), {}, path=model.name, prefix="", repeats=1)
+        except Exception:  # the same as for a layer of layers
+            if _is_functional(model):
+                raise  # its calls have run on symbols, so that it is input_shape that does not fit
+        try:
+            outputs = _copies(tree.flatten(model.compute_output_spec(structure)))
+        except Exception:  # its code needs numbers even where the backend traces it
+            outputs = []
+        self.calls.append(LayerCall(model, model.name, tuple(self.inputs), tuple(outputs), is_opaque=True))
+        return outputs
+
+    def _open(
+        self, layer: Any, args: Any, kwargs: Any, *, path: str, prefix: str, repeats: int | None
+    ) -> list[KerasTensor]:
+        """Adds the calls inside a layer, and returns what it computes; adds none where its call does not run."""
+        start = len(self.calls)
+        try:
+            outputs = self._run(_inside(layer, args, kwargs), _tensors(args, kwargs), prefix=prefix, repeats=repeats)
+        except Exception:
+            del self.calls[start:]
+            raise
+        own = self._own_weights.setdefault(id(layer), OwnWeights(layer))
+        if own.weights:
+            self.calls.insert(start, LayerCall(own, path, (), tuple(_copies(outputs)), repeats))
+        return outputs
 
     def _run(
         self, inside: _Inside, tensors: Sequence[KerasTensor], *, prefix: str, repeats: int | None
@@ -122,21 +169,17 @@ class ModelGraph:
         if isinstance(layer, layers.TimeDistributed):
             return self._time_distributed(layer, args, kwargs, path, repeats)
         if _holds_layers(layer):
-            calls = len(self.calls)
             try:
-                return self._open(layer, args, kwargs, prefix=f"{path}/", repeats=repeats)
+                return self._open(layer, args, kwargs, path=path, prefix=f"{path}/", repeats=repeats)
             except Exception:  # whatever a call() of somebody else's raises when it gets symbols for numbers
-                del self.calls[calls:]
                 is_opaque = True
-        inputs = _tensors(args, kwargs)
-        if [x.shape for x in inputs] == [x.shape for x in node.input_tensors]:
-            outputs = node.outputs
+        if [x.shape for x in _tensors(args, kwargs)] == [x.shape for x in node.input_tensors]:
+            outputs = _copies(node.outputs)
         else:
-            outputs = tree.flatten(layer.compute_output_spec(*args, **kwargs))
-        outputs = [
-            KerasTensor(x.shape, x.dtype) for x in outputs
-        ]  # nobody else's, even where a layer returns its input
-        self.calls.append(LayerCall(layer, path, tuple(inputs), tuple(outputs), repeats, is_opaque))
+            outputs = _copies(tree.flatten(layer.compute_output_spec(*args, **kwargs)))
+        arguments = inspect.signature(layer.call).bind(*args, **_taken(layer, kwargs)).arguments
+        inputs = _tensors(tuple(arguments.values()), {})  # a dictionary's would come in the order of the alphabet
+        self.calls.append(LayerCall(layer, path, tuple(inputs), tuple(outputs), repeats, is_opaque, arguments))
         return outputs
 
     def _time_distributed(
@@ -164,6 +207,22 @@ def _tensors(args: Any, kwargs: Any) -> list[KerasTensor]:
     return [value for value in tree.flatten((args, kwargs)) if isinstance(value, KerasTensor)]
 
 
+def _copies(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
+    """Returns tensors that are nobody else's, even where a layer returns its input."""
+    return [KerasTensor(x.shape, x.dtype) for x in tensors]
+
+
+def _taken(layer: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Returns the keyword arguments without a `training` that the layer's call does not take: Keras drops it too."""
+    takes_training = "training" in inspect.signature(layer.call).parameters
+    return {key: value for key, value in kwargs.items() if key != "training" or takes_training}
+
+
+def _is_functional(model: keras.Model) -> bool:
+    is_built_sequential = isinstance(model, keras.Sequential) and getattr(model, "_functional", None) is not None
+    return isinstance(model, keras.Function) or is_built_sequential
+
+
 def _inside(layer: Any, args: Any, kwargs: Any) -> _Inside:
     if isinstance(layer, keras.Sequential) and getattr(layer, "_functional", None) is not None:
         layer = layer._functional
@@ -176,10 +235,8 @@ def _inside(layer: Any, args: Any, kwargs: Any) -> _Inside:
 def _inside_call(layer: Any, args: Any, kwargs: Any) -> _Inside:
     """Runs the Python code of a layer's call on symbols, and leaves no trace of it in the layers."""
     counts = {id(one): (one, len(one._inbound_nodes), len(one._outbound_nodes)) for one in layer._flatten_layers()}
-    if not inspect.signature(layer.call).parameters.keys() & {"training"}:
-        kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     try:
-        args, kwargs = tree.map_structure(_as_input, (args, kwargs))
+        args, kwargs = tree.map_structure(_as_input, (args, _taken(layer, kwargs)))
         inputs = _tensors(args, kwargs)
         function = keras.Function(inputs, layer.call(*args, **kwargs))
         return list(_nodes(function)), inputs, function.outputs
@@ -206,7 +263,7 @@ def _model_inputs(model: keras.Model, input_shape: Sequence[int | None] | None) 
     if isinstance(model, keras.Sequential) and getattr(model, "_functional", None) is not None:
         structure = model._functional._inputs_struct
     if structure is None:
-        structure = _built_inputs(model)
+        structure = _built_inputs(model, input_shape)
     count = len(tree.flatten(structure))
     if input_shape is not None and count != 1:
         raise ValueError(f"The model '{model.name}' has {count} inputs: leave input_shape out.")
@@ -223,12 +280,21 @@ def _model_inputs(model: keras.Model, input_shape: Sequence[int | None] | None) 
     return tree.map_structure(symbol, structure)
 
 
-def _built_inputs(model: keras.Model) -> Any:
+def _built_inputs(model: keras.Model, input_shape: Sequence[int | None] | None) -> Any:
     """Returns symbols of the shapes on which a subclassed model was built."""
+    try:
+        inspect.signature(model.call).bind(None)
+    except TypeError:
+        raise ValueError(
+            f"The model '{model.name}' takes several arguments in its call(), and Keras keeps the shape of the first "
+            "alone: take them as one list or dictionary, or make it a functional model."
+        ) from None
     shapes = (model.get_build_config() or {}).get("input_shape")
+    if shapes is None and input_shape is not None:
+        shapes = (None, *input_shape)
     if shapes is None:
         raise ValueError(
-            f"The model '{model.name}' does not tell the shapes of its inputs: make it a functional model, or give its "
-            "call() a single argument for the inputs."
+            f"The model '{model.name}' does not tell the shape of its input, as its call() may not run on symbolic "
+            "tensors: pass input_shape=, or make it a functional model."
         )
     return tree.map_shape_structure(lambda shape: KerasTensor((None, *shape[1:]), "float32"), shapes)

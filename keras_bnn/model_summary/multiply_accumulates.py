@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from keras import layers
 
 from keras_bnn.model_graph import LayerCall
@@ -23,21 +24,31 @@ def multiply_accumulates(call: LayerCall) -> dict[str, int] | None:
     Returns:
         The counts; None where a size that they depend on is free.
     """
-    rule = next((rule for kind, rule in _RULES if isinstance(call.layer, kind)), None)
-    rule = rule or _OP_RULES.get(type(call.layer).__name__)
+    rule = _rule(call.layer)
     if rule is None:
         return {}
     try:
         counts = rule(call)
     except TypeError:  # a product with None, the size of a free dimension
         return None
-    return {name: count * (call.repeats or 1) for name, count in counts.items()}
+    if call.repeats is None:
+        return None if counts else {}
+    return {name: count * call.repeats for name, count in counts.items()}
 
 
-def has_rule(layer: Any) -> bool:
-    """Returns whether the layer's multiply-accumulates are known to be what `multiply_accumulates` says."""
-    module = type(layer).__module__.partition(".")[0]
-    return module in ("keras", "keras_bnn") or any(isinstance(layer, kind) for kind, _ in _RULES)
+def has_rule(call: LayerCall) -> bool:
+    """Returns whether the call's multiply-accumulates are known to be what `multiply_accumulates` says."""
+    layer = call.layer
+    if _rule(layer) is _einsum:
+        return len(call.arguments["operands"]) <= 2  # the backend chooses the order of several products
+    is_known = type(layer).__module__.partition(".")[0] in ("keras", "keras_bnn")
+    return _rule(layer) is not None or (is_known and type(layer).__name__ not in _OPS_WITHOUT_RULE)
+
+
+def _rule(layer: Any) -> Callable[[LayerCall], dict[str, int]] | None:
+    if not isinstance(layer, layers.Layer):
+        return _OP_RULES.get(type(layer).__name__)
+    return next((rule for kind, rule in _RULES if isinstance(layer, kind)), None)
 
 
 def _outputs(call: LayerCall) -> int:
@@ -94,8 +105,8 @@ def _recurrent(call: LayerCall) -> dict[str, int]:
 def _multi_head_attention(call: LayerCall) -> dict[str, int]:
     """Four projections, the scores of each query with each key, and their sums of values."""
     kernels = {w.path.split("/")[-2]: w.shape for w in call.layer.weights if w.name == "kernel"}
-    queries = math.prod(call.inputs[0].shape[1:-1])
-    keys = math.prod(call.inputs[1].shape[1:-1])
+    queries = math.prod(call.arguments["query"].shape[1:-1])
+    keys = math.prod(call.arguments["value"].shape[1:-1])
     heads, key_size = kernels["query"][-2:]
     projections = queries * (math.prod(kernels["query"]) + math.prod(kernels["attention_output"]))
     projections += keys * (math.prod(kernels["key"]) + math.prod(kernels["value"]))
@@ -104,7 +115,8 @@ def _multi_head_attention(call: LayerCall) -> dict[str, int]:
 
 def _attention(call: LayerCall) -> dict[str, int]:
     """Scores and sums of values."""
-    (_, queries, size), (_, keys, value_size) = call.inputs[0].shape, call.inputs[1].shape
+    query, value = call.arguments["inputs"][:2]
+    (_, queries, size), (_, keys, value_size) = query.shape, value.shape
     return {NO_KERNEL: queries * keys * (size + value_size)}
 
 
@@ -114,8 +126,61 @@ def _dot(call: LayerCall) -> dict[str, int]:
     return {NO_KERNEL: _outputs(call) * call.inputs[0].shape[axis]}
 
 
-def _matmul(call: LayerCall) -> dict[str, int]:
-    return {NO_KERNEL: _outputs(call) * call.inputs[0].shape[-1]}
+def _product(call: LayerCall) -> dict[str, int]:
+    """The sums of a matmul, dot or inner run over the first factor's last axis; none where one factor is a number."""
+    first, second = _shape(call.arguments["x1"]), _shape(call.arguments["x2"])
+    return {NO_KERNEL: _outputs(call) * first[-1]} if first and second else {}
+
+
+def _tensordot(call: LayerCall) -> dict[str, int]:
+    axes, shape = call.layer.axes, _shape(call.arguments["x1"])
+    summed = range(len(shape))[len(shape) - axes :] if isinstance(axes, int) else axes[0]
+    return {NO_KERNEL: _outputs(call) * math.prod(shape[axis] for axis in summed)}
+
+
+def _einsum(call: LayerCall) -> dict[str, int]:
+    """Each output is a sum over the axes that it has not; one factor alone is not multiplied."""
+    operands = call.arguments["operands"]
+    if len(operands) != 2:
+        return {}
+    inputs, arrow, output = call.layer.subscripts.replace(" ", "").partition("->")
+    sizes: dict[str, int] = {}
+    for labels, operand in zip(inputs.split(","), operands, strict=True):
+        head, _, tail = labels.partition("...")
+        sizes |= zip(head, _shape(operand), strict=False)
+        sizes |= zip(tail[::-1], _shape(operand)[::-1], strict=False)
+    summed = [label for label in sizes if (label not in output if arrow else inputs.count(label) > 1)]
+    return {NO_KERNEL: _outputs(call) * math.prod(sizes[label] for label in summed)}
+
+
+def _op_conv(call: LayerCall) -> dict[str, int]:
+    return {NO_KERNEL: _outputs(call) * math.prod(_shape(call.arguments["kernel"])[:-1])}
+
+
+def _op_depthwise_conv(call: LayerCall) -> dict[str, int]:
+    return {NO_KERNEL: _outputs(call) * math.prod(_shape(call.arguments["kernel"])[:-2])}
+
+
+def _op_separable_conv(call: LayerCall) -> dict[str, int]:
+    *taps, channels, multiplier = _shape(call.arguments["depthwise_kernel"])
+    filters = _shape(call.arguments["pointwise_kernel"])[-1]
+    return {NO_KERNEL: _outputs(call) // filters * channels * multiplier * (math.prod(taps) + filters)}
+
+
+def _op_conv_transpose(call: LayerCall) -> dict[str, int]:
+    shape = _shape(call.arguments["inputs"])
+    return {NO_KERNEL: math.prod(shape[1:]) * math.prod(_shape(call.arguments["kernel"])[:-1])}
+
+
+def _op_attention(call: LayerCall) -> dict[str, int]:
+    """Scores and sums of values in each head."""
+    (_, queries, heads, size), (_, keys, *_) = (_shape(call.arguments[name]) for name in ("query", "value"))
+    return {NO_KERNEL: queries * keys * heads * 2 * size}
+
+
+def _shape(factor: Any) -> tuple[int, ...]:
+    """Returns the shape of a symbol, a variable or an array; () for a number."""
+    return tuple(np.shape(factor))
 
 
 _RULES: tuple[tuple[Any, Callable[[LayerCall], dict[str, int]]], ...] = (
@@ -130,4 +195,22 @@ _RULES: tuple[tuple[Any, Callable[[LayerCall], dict[str, int]]], ...] = (
     ((layers.Attention, layers.AdditiveAttention), _attention),
     (layers.Dot, _dot),
 )
-_OP_RULES = {"Matmul": _matmul}
+# The ops of keras.ops; their classes are not public.
+_OP_RULES: dict[str, Callable[[LayerCall], dict[str, int]]] = {
+    "Conv": _op_conv,
+    "ConvTranspose": _op_conv_transpose,
+    "DepthwiseConv": _op_depthwise_conv,
+    "Dot": _product,
+    "DotProductAttention": _op_attention,
+    "Einsum": _einsum,
+    "Inner": _product,
+    "Matmul": _product,
+    "SeparableConv": _op_separable_conv,
+    "Tensordot": _tensordot,
+}
+_OPS_WITHOUT_RULE = {
+    *("AssociativeScan", "Cond", "ForiLoop", "Function", "Map", "Scan", "Switch", "VectorizedMap", "WhileLoop"),
+    *("CDist", "Cholesky", "CholeskyInverse", "Corrcoef", "Correlate", "Det", "Eig", "Eigh", "Inv", "Logdet", "Lstsq"),
+    *("LuFactor", "MatrixRank", "Pinv", "Qr", "Slogdet", "Solve", "SolveTriangular", "SVD", "Vdot"),
+    *("FFT", "FFT2", "GaussianBlur", "IFFT2", "IRFFT", "ISTFT", "RFFT", "SobelEdges", "STFT"),
+}

@@ -6,8 +6,8 @@ such as the shape of a reshape, and its own structure; both depend on the number
     binary kernel        1 bit a weight, channels filled up to words of 4 bytes, for each tap of each filter
                          + 4 bytes a channel, a threshold, where bits come in and only signs go out
                          + 8 bytes a channel, multiplier and bias, elsewhere
-    real-valued kernel   4 bytes a weight + 4 bytes a channel of bias; a dense layer may have none
-    batch normalization  none where the layer before it takes it up, else 8 bytes a channel
+    real-valued kernel   4 bytes a weight + 4 bytes a channel of bias; a dense or transposed layer may have none
+    batch normalization  none where the layer before it takes it up, or a dense one behind it; else 8 bytes a channel
     all other weights    4 bytes each
 """
 
@@ -21,11 +21,13 @@ import keras
 from keras import layers
 
 from keras_bnn.layers.binary_layer import BinaryLayer
-from keras_bnn.model_graph import LayerCall, ModelGraph, gives_signs, keeps_values
+from keras_bnn.model_graph import LayerCall, ModelGraph, OwnWeights, gives_signs, keeps_values
 from keras_bnn.model_summary.packed_layers import (
+    BIAS_IS_OPTIONAL,
     FUSED_ACTIVATIONS,
     NORMALIZATIONS,
     RESHAPES,
+    SEPARABLE,
     count_thresholds,
     first_quantizer,
     has_plain_sums,
@@ -63,38 +65,93 @@ class PackedBytes:
                 self._ends[call] = follower
                 if isinstance(follower.layer, NORMALIZATIONS):
                     self._taken_up[follower] = call
+        self._packs |= {call: False for call in graph.calls if self._packs[call] and self._is_scaled(call)}
+        self._zeros: dict[LayerCall, set[int]] = {}  # sizes of biases of zeros, of which the file holds each once
+        for call in graph.calls:
+            self._zeros[call] = self._zero_biases(call).difference(*self._zeros.values())
 
     def of(self, call: LayerCall, *, is_first: bool) -> int:
         """Returns the bytes of a call's weights; a further call of the same layer adds only what is its own."""
         layer = call.layer
+        if isinstance(layer, OwnWeights):
+            return _FLOAT_BYTES * sum(math.prod(w.shape) for w in layer.weights) * is_first
         if not isinstance(layer, layers.Layer):
             return 0
         if isinstance(layer, NORMALIZATIONS):
-            return 0 if call in self._taken_up else 2 * _FLOAT_BYTES * layer.moving_mean.shape[0]
+            is_folded = call in self._taken_up or self._scales_readers(call)
+            return 0 if is_folded else 2 * _FLOAT_BYTES * layer.moving_mean.shape[0]
         thresholds = 0 if self._takes_up_threshold(call) else _FLOAT_BYTES * count_thresholds(layer)
         if self._packs[call]:
             has_thresholds = self._reads_bits(call) and self._emits_bits(self._ends.get(call, call))
             channel_bytes = _FLOAT_BYTES * (1 if has_thresholds else 2)
-            return _WORD_BYTES * self._words(call) + channel_bytes * layer.kernel.shape[-1] + thresholds * is_first
+            packed = _WORD_BYTES * self._words(call) + channel_bytes * layer.kernel.shape[-1]
+            return packed * (call.repeats or 1) + thresholds * is_first
         if packs_pointwise(layer):
-            depthwise, (*_, channels, filters) = math.prod(layer.depthwise_kernel.shape), layer.pointwise_kernel.shape
-            words = filters * -(-channels // _WORD_BITS)
-            return _FLOAT_BYTES * (depthwise + channels) + _WORD_BYTES * words + 2 * _FLOAT_BYTES * filters + thresholds
-        if not is_first and call not in self._taken_up.values():
+            *_, channels, filters = layer.pointwise_kernel.shape
+            real_valued = math.prod(layer.depthwise_kernel.shape) + sum(self._zeros[call])
+            packed = _WORD_BYTES * filters * -(-channels // _WORD_BITS) + 2 * _FLOAT_BYTES * filters
+            return _FLOAT_BYTES * real_valued + packed * (call.repeats or 1) + thresholds
+        if not is_first and call not in self._taken_up.values() and not self._is_scaled(call):
             return 0
         weights = sum(math.prod(w.shape) for w in layer.weights) - count_thresholds(layer)
         return _FLOAT_BYTES * (weights + self._added_bias(call)) + thresholds * is_first
 
     def _added_bias(self, call: LayerCall) -> int:
-        """Returns the channels of the biases that the file has and the layer has not."""
-        layer, kernel = call.layer, last_kernel(call.layer)
-        if kernel is None:
+        """Returns the channels of the biases that the file has and the layer has not; negative for the converse."""
+        layer = call.layer
+        if last_kernel(layer) is None:
             return 0
-        between = kernel.shape[-2] if isinstance(layer, layers.SeparableConv2D) else 0
+        if self._moves_bias(call):
+            return -layer.units if layer.use_bias else 0
+        takes_up_bias = call in self._taken_up.values() and not layer.use_bias
+        return sum(self._zeros[call]) + (call.outputs[0].shape[-1] if takes_up_bias else 0)
+
+    def _zero_biases(self, call: LayerCall) -> set[int]:
+        """Returns the channels of the biases of zeros that the file has where the layer has none."""
+        layer, kernel = call.layer, last_kernel(call.layer)
+        if kernel is None or self._packs[call]:
+            return set()
+        between = {kernel.shape[-2]} if isinstance(layer, SEPARABLE) else set()
         has_bias = layer.use_bias and not is_dilated(layer)  # a dilated convolution's own bias is an op of its own
-        if has_bias or (isinstance(layer, layers.Dense) and call not in self._taken_up.values()):
+        if has_bias or call in self._taken_up.values() or packs_pointwise(layer) or isinstance(layer, BIAS_IS_OPTIONAL):
             return between
-        return between + call.outputs[0].shape[-1]
+        return between | {call.outputs[0].shape[-1]}
+
+    def _moves_bias(self, call: LayerCall) -> bool:
+        """Returns whether a dense layer's bias goes into those of the dense layers behind it."""
+        is_plain = isinstance(call.layer, layers.Dense) and call.layer.activation is keras.activations.linear
+        return is_plain and self._adds_to_biases(self._ends.get(call, call))
+
+    def _adds_to_biases(self, call: LayerCall) -> bool:
+        """Returns whether nothing but dense layers with a bias reads a call: what it adds goes into the biases."""
+        users = self._graph.users(call)
+        if not users or self._graph.is_output(call) or len(call.outputs[0].shape) != 2:
+            return False
+        return all(
+            self._adds_to_biases(user)
+            if _does_nothing(user) or isinstance(user.layer, layers.BatchNormalization)
+            else self._keeps_bias_for_values(user)
+            for user in users
+        )
+
+    def _keeps_bias_for_values(self, call: LayerCall) -> bool:
+        """Returns whether a call is a dense layer that reads values, no signs, and whose bias stays with it."""
+        if not isinstance(call.layer, layers.Dense) or getattr(call.layer, "input_quantizer", None) is not None:
+            return False
+        return (call.layer.use_bias or call in self._taken_up.values()) and not self._moves_bias(call)
+
+    def _scales_readers(self, call: LayerCall) -> bool:
+        """Returns whether a call is a batch normalization that goes into the dense layers behind it, kernels too."""
+        return isinstance(call.layer, layers.BatchNormalization) and self._adds_to_biases(call)
+
+    def _is_scaled(self, call: LayerCall) -> bool:
+        """Returns whether a dense layer's kernel takes up a batch normalization before it: no longer a binary one."""
+        if not isinstance(call.layer, layers.Dense) or getattr(call.layer, "input_quantizer", None) is not None:
+            return False
+        before = self._graph.producer(call.inputs[0])
+        while before is not None and _does_nothing(before):
+            before = self._graph.producer(before.inputs[0])
+        return before is not None and self._scales_readers(before)
 
     def _words(self, call: LayerCall) -> int:
         kernel = call.layer.kernel
@@ -142,7 +199,7 @@ class PackedBytes:
             elif isinstance(call.layer, layers.MaxPooling2D):
                 if not moves_scale:
                     return
-            elif isinstance(call.layer, RESHAPES) or not keeps_values(call) or len(call.inputs) != 1:
+            elif isinstance(call.layer, RESHAPES) or not _moves_one_tensor(call):
                 return
             between.append(call)
 
@@ -203,3 +260,12 @@ class PackedBytes:
         if keeps_values(producer):
             return all(self._are_signs(x) for x in producer.inputs)
         return gives_signs(last_quantizer(producer.layer))
+
+
+def _does_nothing(call: LayerCall) -> bool:
+    """Returns whether a call is left out of the file, as dropout is."""
+    return _moves_one_tensor(call) and call.inputs[0].shape == call.outputs[0].shape
+
+
+def _moves_one_tensor(call: LayerCall) -> bool:
+    return isinstance(call.layer, layers.Layer) and keeps_values(call) and len(call.inputs) == 1

@@ -17,7 +17,10 @@ from keras_bnn.model_graph import precision
 NORMALIZATIONS = (layers.BatchNormalization, ShiftBatchNormalization)
 RESHAPES = (layers.Flatten, layers.Reshape)
 _PACKED = (layers.Dense, layers.Conv1D, layers.Conv2D)
-_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D)
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose)
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv1D, layers.DepthwiseConv2D, *_TRANSPOSED)
+BIAS_IS_OPTIONAL = (layers.Dense, *_TRANSPOSED)
 FUSED_ACTIVATIONS = (keras.activations.relu, keras.activations.relu6)
 
 
@@ -48,7 +51,7 @@ def shows_signs(layer: Any) -> bool:
 
 def last_kernel(layer: Any) -> Any:
     """Returns the kernel of a convolution or dense layer that its outputs come from, or None."""
-    if isinstance(layer, layers.SeparableConv2D):
+    if isinstance(layer, SEPARABLE):
         return layer.pointwise_kernel
     return layer.kernel if isinstance(layer, (layers.Dense, *_CONVOLUTIONS)) else None
 
@@ -71,8 +74,8 @@ def count_thresholds(layer: Any) -> int:
 
 
 def is_dilated(layer: Any) -> bool:
-    """Returns whether the stock converter puts other ops around a convolution, which then fuses nothing."""
-    return any(rate > 1 for rate in getattr(layer, "dilation_rate", ()))
+    """Returns whether the stock converter puts other ops around the last convolution, which then fuses nothing."""
+    return not isinstance(layer, SEPARABLE) and any(rate > 1 for rate in getattr(layer, "dilation_rate", ()))
 
 
 def has_plain_sums(layer: Any) -> bool:

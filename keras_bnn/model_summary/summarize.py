@@ -13,7 +13,7 @@ from keras import layers
 
 from keras_bnn.layers.binary_layer import BinaryLayer
 from keras_bnn.layers.quantize import Quantize
-from keras_bnn.model_graph import LayerCall, ModelGraph, dtype_bits, output_bits, precision
+from keras_bnn.model_graph import LayerCall, ModelGraph, OwnWeights, dtype_bits, output_bits, precision
 from keras_bnn.model_summary.filters import unique_filters
 from keras_bnn.model_summary.layer_summary import LayerSummary, ModelSummary, sort_key
 from keras_bnn.model_summary.multiply_accumulates import has_rule, multiply_accumulates
@@ -63,7 +63,7 @@ def summary(model: keras.Model, input_shape: Sequence[int | None] | None = None)
         is_first = id(call.layer) not in rows
         row = rows.setdefault(id(call.layer), _Row(call))
         row.add(call, received, packed.of(call, is_first=is_first))
-    shown = [row for row in rows.values() if isinstance(row.call.layer, layers.Layer) or row.macs]
+    shown = [row for row in rows.values() if row.is_shown()]
     notes = [note for row in shown for note in row.notes()]
     return ModelSummary(model.name, tuple(row.summary() for row in shown), tuple(notes))
 
@@ -98,6 +98,10 @@ class _Row:
             read = 32 if name == "pointwise_kernel" else input_bits
             self.macs[f"{weight_bits}x{read}"] += count
 
+    def is_shown(self) -> bool:
+        """Returns whether there is something to tell: of an op, only multiply-accumulates."""
+        return isinstance(self.call.layer, (layers.Layer, OwnWeights)) or bool(self.macs or self.notes())
+
     def summary(self) -> LayerSummary:
         layer, bits = self.call.layer, _kernel_bits(self.call.layer)
         weights: Counter[int] = Counter()
@@ -106,7 +110,7 @@ class _Row:
         unique, filters = _count_filters(layer)
         return LayerSummary(
             name=self.call.path,
-            kind=type(layer).__name__,
+            kind=_kind(layer),
             calls=self.calls,
             input_bits=self.input_bits,
             output_shape=tuple(self.call.outputs[0].shape[1:]) if self.call.outputs else (),
@@ -119,7 +123,7 @@ class _Row:
         )
 
     def notes(self) -> list[str]:
-        layer, name = self.call.layer, f"{type(self.call.layer).__name__} '{self.call.path}'"
+        layer, name = self.call.layer, f"{_kind(self.call.layer)} '{self.call.path}'"
         notes = []
         if self._has_free_sizes:
             notes.append(
@@ -129,10 +133,13 @@ class _Row:
         if self.call.is_opaque:
             notes.append(
                 f"{name}: its call() does not run on symbolic tensors, so its layers are counted together and its "
-                "multiply-accumulates are not; write it with Keras layers and keras.ops alone."
+                "multiply-accumulates are not; write it with Keras layers and keras.ops alone, and products with a "
+                "variable as x * variable or keras.ops.multiply(variable, x)."
             )
-        elif _weights(layer) and not has_rule(layer):
+        elif isinstance(layer, layers.Layer) and _weights(layer) and not has_rule(self.call):
             notes.append(f"{name}: a layer of your own, whose multiply-accumulates are not known and not counted.")
+        elif not isinstance(layer, layers.Layer) and not has_rule(self.call):
+            notes.append(f"{name}: an op whose multiply-accumulates are not known and not counted.")
         for quantizer in _quantizers(layer):
             if not isinstance(getattr(quantizer, "precision", None), int):
                 notes.append(
@@ -147,8 +154,12 @@ class _Row:
         return notes
 
 
+def _kind(layer: Any) -> str:
+    return type(layer.layer if isinstance(layer, OwnWeights) else layer).__name__
+
+
 def _weights(layer: Any) -> list[Any]:
-    return layer.weights if isinstance(layer, layers.Layer) else []
+    return layer.weights if isinstance(layer, (layers.Layer, OwnWeights)) else []
 
 
 def _kernel_bits(layer: Any) -> dict[int, int]:

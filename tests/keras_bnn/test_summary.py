@@ -168,6 +168,83 @@ def test_attention() -> None:
     assert keras_bnn.summary(keras.Model([x, z], product)).macs == {"32x32": 7 * 5 * 6}
 
 
+def test_attention_with_arguments_by_name() -> None:
+    x, y = keras.Input((7, 6)), keras.Input((5, 8))
+    found = []
+    for by_name in (True, False):
+        attention = layers.MultiHeadAttention(num_heads=3, key_dim=4)
+        attended = attention(query=x, value=y, key=y) if by_name else attention(x, y, y)
+        found.append(keras_bnn.summary(keras.Model([x, y], attended)).macs)
+    assert found[0] == found[1] == {"32x32": 7 * 2 * 6 * 12 + 5 * 2 * 8 * 12 + 7 * 5 * 3 * 8}
+    state = keras.Input((4,))
+    outputs = layers.GRU(4)(sequences=x, initial_state=state)
+    assert keras_bnn.summary(keras.Model([x, state], outputs)).macs == {"32x32": 7 * 3 * (6 * 4 + 4 * 4)}
+
+
+def constant(*shape: int) -> Any:
+    return keras.ops.convert_to_tensor(np.ones(shape, "float32"))
+
+
+# Ops on tensors of shape (7, 6) and (5, 6), and their multiply-accumulates by hand.
+OPS: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
+    "matmul": (lambda x, y: keras.ops.matmul(x, constant(6, 4)), 7 * 4 * 6),
+    "matmul, constant first": (lambda x, y: keras.ops.matmul(constant(3, 7), x), 3 * 6 * 7),
+    "dot": (lambda x, y: keras.ops.dot(x, constant(6, 4)), 7 * 4 * 6),
+    "inner": (lambda x, y: keras.ops.inner(x, constant(4, 6)), 7 * 4 * 6),
+    "tensordot": (lambda x, y: keras.ops.tensordot(x, constant(7, 6, 4), axes=2), 4 * 7 * 6),
+    "tensordot, axis": (lambda x, y: keras.ops.tensordot(x, constant(4, 6), axes=([2], [1])), 7 * 4 * 6),
+    "tensordot, axes": (lambda x, y: keras.ops.tensordot(x, constant(6, 4, 7), axes=([1, 2], [2, 0])), 4 * 7 * 6),
+    "einsum": (lambda x, y: keras.ops.einsum("bqc,bkc->bqk", x, y), 7 * 5 * 6),
+    "einsum, dots": (lambda x, y: keras.ops.einsum("...c,cd->...d", x, constant(6, 4)), 7 * 4 * 6),
+    "einsum of one": (lambda x, y: keras.ops.einsum("bqc->bc", x), 0),
+    "conv": (lambda x, y: keras.ops.conv(x, constant(3, 6, 4)), 5 * 4 * 3 * 6),
+    "depthwise conv": (lambda x, y: keras.ops.depthwise_conv(x, constant(3, 6, 2)), 5 * 12 * 3),
+    "separable conv": (
+        lambda x, y: keras.ops.separable_conv(x, constant(3, 6, 2), constant(1, 12, 4)),
+        5 * 12 * (3 + 4),
+    ),
+    "conv transpose": (lambda x, y: keras.ops.conv_transpose(x, constant(3, 4, 6), strides=2), 7 * 6 * 3 * 4),
+    "attention": (
+        lambda x, y: keras.ops.dot_product_attention(*(keras.ops.expand_dims(one, 2) for one in (x, y, y))),
+        7 * 5 * 2 * 6,
+    ),
+    "single numbers": (lambda x, y: keras.ops.relu(x * constant(6)) + 1.0, 0),
+}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_ops_between_layers(name: str) -> None:
+    op, macs = OPS[name]
+    x, y = keras.Input((7, 6)), keras.Input((5, 6))
+    summary = keras_bnn.summary(keras.Model([x, y], [op(x, y), y]))
+    assert summary.macs == ({"32x32": macs} if macs else {})
+    assert summary.notes == ()
+
+
+def test_ops_whose_multiply_accumulates_are_not_known() -> None:
+    x = keras.Input((6, 6))
+    for outputs, kind in (
+        (keras.ops.einsum("bij,jk,kl->bil", x, constant(6, 4), constant(4, 2)), "Einsum"),
+        (keras.ops.inv(x), "Inv"),
+    ):
+        summary = keras_bnn.summary(keras.Model(x, outputs))
+        assert summary.macs == {}
+        (note,) = summary.notes
+        assert note.startswith(f"{kind} '")
+        assert note.endswith("': an op whose multiply-accumulates are not known and not counted.")
+
+
+def test_free_sizes_are_not_counted_as_one() -> None:
+    x = keras.Input((None, 5))
+    stepped = layers.TimeDistributed(layers.Dense(4, name="dense"), name="steps")(x)
+    product = keras.ops.matmul(x, constant(5, 3))
+    summary = keras_bnn.summary(keras.Model(x, [stepped, product]))
+    assert summary.macs == {}
+    kinds = {note.partition(" ")[0] for note in summary.notes if "depend on sizes that are free" in note}
+    assert kinds == {"Dense", "Matmul"}
+    assert keras_bnn.summary(keras.Model(x, [stepped, product]), input_shape=(7, 5)).macs == {"32x32": 7 * 5 * (4 + 3)}
+
+
 def test_bits_are_followed_through_layers_that_move_values() -> None:
     x = inputs = keras.Input((8, 8, 4))
     x = Quantize("ste_sign")(x)
@@ -238,6 +315,114 @@ def test_subclassed_models_are_opened_and_left_as_they_were() -> None:
     assert summary.macs == {"1x1": 36, "32x32": 24}
     assert summary.notes == ()
     assert [len(layer._inbound_nodes) for layer in model._flatten_layers()] == before
+
+
+class Scaled(layers.Layer):
+    """A layer of layers with variables of its own."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(6, name="dense")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.dense.build(input_shape)
+        self.gamma = self.add_weight(shape=(6,), name="gamma")
+        self.position = self.add_weight(shape=(5, 6), name="position", trainable=False)
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.ops.multiply(self.gamma, self.dense(x)) + self.position
+
+
+class OwnMatrix(keras.Model):
+    """A subclassed model that multiplies by a matrix of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(name="own_matrix")
+        self.scaled = Scaled(name="scaled")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.matrix = self.add_weight(shape=(6, 3), name="matrix")
+        self.scaled.build(input_shape)
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.ops.matmul(self.scaled(self.scaled(x)), self.matrix)
+
+
+def test_variables_of_layers_of_layers_have_a_row() -> None:
+    model = OwnMatrix()
+    model(np.zeros((2, 5, 6), "float32"))
+    summary = keras_bnn.summary(model)
+    own = {layer.name: layer for layer in summary.layers if layer.kind in ("OwnMatrix", "Scaled")}
+    assert {name: layer.weights for name, layer in own.items()} == {"own_matrix": {32: 18}, "scaled": {32: 36}}
+    assert {name: layer.packed_bytes for name, layer in own.items()} == {"own_matrix": 72, "scaled": 144}
+    assert (own["scaled"].calls, own["scaled"].output_shape, own["scaled"].macs) == (2, (5, 6), {})
+    assert [layer.name for layer in summary.layers][:3] == ["own_matrix", "scaled", "scaled/dense"]
+    assert sum(summary.weights.values()) == model.count_params() == 18 + 36 + 42
+    assert summary.macs == {"32x32": 2 * 5 * 36 + 5 * 18}
+    assert summary.notes == ()
+
+
+def test_variables_of_a_wrapper_have_a_row() -> None:
+    model = keras.Sequential([keras.Input((9, 9, 3)), layers.SpectralNormalization(layers.Conv2D(4, 3, name="conv"))])
+    summary = keras_bnn.summary(model)
+    assert sum(summary.weights.values()) == model.count_params()
+    assert [layer.kind for layer in summary.layers] == ["SpectralNormalization", "Conv2D"]
+    assert summary.macs == {"32x32": 7 * 7 * 4 * 27}
+
+
+class NeedsNumbers(keras.Model):
+    """A subclassed model whose code asks for a number."""
+
+    def __init__(self) -> None:
+        super().__init__(name="needs_numbers")
+        self.dense = layers.Dense(3)
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return self.dense(x) if float(keras.ops.mean(x)) >= 0 else self.dense(-x)
+
+
+class NeedsTensors(NeedsNumbers):
+    """A subclassed model whose code runs on the backend's tensors alone."""
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        if isinstance(x, keras.KerasTensor):
+            raise TypeError("no symbols please")
+        return self.dense(x)
+
+
+class TwoArguments(NeedsNumbers):
+    def call(self, x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:
+        return self.dense(x + y)
+
+
+def test_subclassed_models_that_do_not_run_on_symbols_have_one_row() -> None:
+    for kind, shape in ((NeedsTensors, (3,)), (NeedsNumbers, ())):
+        model = kind()
+        model(np.zeros((2, 4), "float32"))
+        summary = keras_bnn.summary(model, input_shape=(4,))
+        (row,) = summary.layers
+        assert (row.name, row.kind, row.weights) == ("needs_numbers", kind.__name__, {32: 15})
+        assert row.output_shape in (shape, (3,))
+        (note,) = summary.notes
+        assert note.startswith(f"{kind.__name__} 'needs_numbers': its call() does not run on symbolic tensors")
+
+
+def test_refusals_of_subclassed_models() -> None:
+    model = TwoArguments()
+    model(np.zeros((2, 4), "float32"), np.zeros((2, 4), "float32"))
+    with pytest.raises(ValueError, match=r"'needs_numbers' takes several arguments in its call\(\), and Keras keeps"):
+        keras_bnn.summary(model)
+    model = NeedsNumbers()
+    model(np.zeros((2, 4), "float32"))
+    if model.get_build_config() is None:  # as where the backend cannot trace it
+        with pytest.raises(ValueError, match="'needs_numbers' does not tell the shape of its input"):
+            keras_bnn.summary(model)
+
+
+def test_a_shape_that_does_not_fit_the_layers_is_refused() -> None:
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 5)])
+    with pytest.raises(ValueError, match="negative"):
+        keras_bnn.summary(model, input_shape=(3, 3, 3))
 
 
 class Opaque(layers.Layer):

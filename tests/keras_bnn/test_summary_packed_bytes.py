@@ -171,6 +171,41 @@ STACKS: dict[str, Any] = {
     ],
 }
 
+STACKS |= {
+    "normalization in front of a dense layer": lambda: [
+        keras.Input((8, 8, 3)),
+        *(BinaryConv2D(24, 3, input_quantizer=None), layers.ReLU(), layers.GlobalAveragePooling2D(), BN()),
+        *(BN(), layers.Dropout(0.5), layers.Dense(7, activation="relu"), BN(), layers.Dense(5, use_bias=False)),
+    ],
+    "biases of dense layers in a row": lambda: [
+        keras.Input((16,)),
+        *(BinaryDense(33), BN(), layers.Dense(9), layers.Dense(8), BN(), layers.Dense(7), layers.Dense(6)),
+    ],
+    "a binary kernel that a normalization in front scales": lambda: [
+        keras.Input((16,)),
+        *(BN(), BinaryDense(33, input_quantizer=None), BN(), BinaryDense(9), BinaryDense(5, input_quantizer=None)),
+    ],
+    "real-valued convolutions in one dimension": lambda: [
+        keras.Input((20, 8)),
+        *(layers.DepthwiseConv1D(3), BN(), layers.ReLU(), layers.DepthwiseConv1D(3, dilation_rate=2), layers.ReLU()),
+        *(layers.SeparableConv1D(8, 3), BN(), layers.ReLU(), layers.SeparableConv1D(8, 3, dilation_rate=2), BN()),
+        *(layers.Conv1DTranspose(8, 3), BN(), layers.ReLU(), layers.Conv1DTranspose(8, 3, use_bias=False)),
+        *(layers.Flatten(), BinaryDense(5)),
+    ],
+    "biases of zeros": lambda: [
+        keras.Input((12, 12, 8)),
+        *(layers.Conv2D(8, 3, use_bias=False), layers.DepthwiseConv2D(3, use_bias=False), layers.SeparableConv2D(8, 3)),
+        *(layers.Conv2DTranspose(8, 3, use_bias=False), layers.Flatten(), BinaryDense(5)),
+    ],
+    "steps": lambda: [
+        keras.Input((6, 8, 8, 3)),
+        layers.TimeDistributed(BinaryConv2D(40, 3, input_quantizer=None)),
+        *(layers.TimeDistributed(BN()), layers.TimeDistributed(BinarySeparableConv2D(7, 3)), layers.Reshape((6, -1))),
+        layers.TimeDistributed(BinaryDense(9, input_quantizer="learned_threshold_sign")),
+        *(layers.TimeDistributed(layers.Dense(4)), layers.Flatten(), BinaryDense(5)),
+    ],
+}
+
 
 @pytest.mark.parametrize("name", STACKS)
 def test_prediction_is_exact(name: str) -> None:
@@ -196,6 +231,15 @@ def test_prediction_for_a_shared_layer() -> None:
     y = BN()(shared(BN()(shared(y))))
     predicted, measured = predicted_and_measured(keras.Model(x, BinaryDense(3)(y)))
     assert predicted == measured
+
+
+def test_prediction_for_a_normalization_in_front_of_two_dense_layers() -> None:
+    for use_bias in (True, False):  # without a bias in both, the normalization stays
+        x = keras.Input((16,))
+        y = BN()(x)
+        model = keras.Model(x, [layers.Dense(3)(y), layers.Dense(4, use_bias=use_bias)(y), BinaryDense(5)(x)])
+        predicted, measured = predicted_and_measured(model)
+        assert predicted == measured
 
 
 def random_model(seed: int) -> keras.Model:
