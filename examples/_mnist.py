@@ -62,7 +62,7 @@ def save(model: keras.Model, path: str | Path) -> None:
     It computes the same, and converts to the same packed file. It has no optimizer state, and a training that goes on
     from it starts with every latent weight as far from 0 as it may be.
     """
-    copy = keras.models.clone_model(model)  # which is not compiled
+    copy = type(model).from_config(model.get_config())  # not compiled, unlike clone_model's
     copy.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
         whole, small = Path(folder) / "whole.keras", Path(folder) / "small.keras"

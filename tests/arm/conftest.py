@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pytest
 from support.userland import Userland, open_userland
 
@@ -50,39 +49,3 @@ def userland(arm64_root: Path, arm64_build: Path) -> Iterator[Userland]:
     """The arm64 userland with the runtime, the arm64 library and the tests in it."""
     with open_userland(arm64_root, arm64_build / "libkeras_bnn.so") as opened:
         yield opened
-
-
-@pytest.fixture(scope="session")
-def digits() -> dict[str, np.ndarray]:
-    """Images of digits under the names of mnist.npz; for training only some, since the test asks for no accuracy.
-
-    They are MNIST's if KERAS_BNN_MNIST names its file or Keras has downloaded it, else scikit-learn's, enlarged.
-    """
-    path = Path(os.environ.get("KERAS_BNN_MNIST") or Path.home() / ".keras" / "datasets" / "mnist.npz")
-    if path.exists():
-        with np.load(path) as mnist:
-            images = dict(mnist)
-        return {**images, "x_train": images["x_train"][:6000], "y_train": images["y_train"][:6000]}
-    from sklearn.datasets import load_digits  # costs a second, also where the marker deselects these tests
-
-    bunch = load_digits()
-    x = np.pad(np.kron(bunch.images * 15, np.ones((1, 3, 3))), ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
-    y = bunch.target.astype(np.uint8)
-    return {"x_train": x[:1200], "y_train": y[:1200], "x_test": x[1200:], "y_test": y[1200:]}
-
-
-@pytest.fixture(scope="session")
-def mnist_models(digits: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The packed files of the MNIST examples: those in the folder KERAS_BNN_MNIST_MODELS, or quickly trained ones."""
-    examples = sorted((_HERE.parents[1] / "examples").glob("mnist_*.py"))
-    given = os.environ.get("KERAS_BNN_MNIST_MODELS")
-    if given:
-        return [Path(given, example.stem).with_suffix(".tflite") for example in examples]
-    folder = tmp_path_factory.mktemp("mnist")
-    np.savez(folder / "digits.npz", **digits)
-    models = []
-    for example in examples:
-        models.append(folder / f"{example.stem}.tflite")
-        command = [sys.executable, example, "--epochs", "1", "--data", folder / "digits.npz", "--output", models[-1]]
-        subprocess.run(command, cwd=folder, check=True)
-    return models
