@@ -35,6 +35,7 @@ NAMES = (
     "quantizers_values",
     "quantizers_with_state",
     "summary",
+    "summary_macs",
 )
 FILES = [FOLDER / f"test_{name}.py" for name in NAMES]
 
