@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -14,6 +12,7 @@ from support.mnist import FOLDER, MNIST, MODELS, digits
 
 import keras_bnn
 import keras_bnn.layers  # for load_model
+from keras_bnn.cli import main
 
 # "| `mnist_cnn.tflite` | ... | 0.90 % | ..."
 ERRORS = dict(re.findall(r"^\| `(\w+\.tflite)` .*?\| ([\d.]+) % \|", (FOLDER / "README.md").read_text(), re.MULTILINE))
@@ -46,9 +45,8 @@ def test_keras_models_give_the_packed_ones(path: Path) -> None:
     np.testing.assert_allclose(packed, expected, rtol=1e-5, atol=1e-4)
 
 
-def test_the_command_of_the_readme(tmp_path: Path) -> None:
+def test_the_command_of_the_readme(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (command,) = re.findall(r"^keras-bnn (run .*)$", (FOLDER / "README.md").read_text(), re.MULTILINE)
-    line = [sys.executable, "-m", "keras_bnn.cli", *command.split()]
-    result = subprocess.run(line, capture_output=True, text=True, cwd=FOLDER.parents[1], check=False)
-    assert result.returncode == 0, result.stderr
-    assert "(100, 10)" in result.stdout
+    monkeypatch.chdir(FOLDER.parents[1])
+    assert main(command.split()) == 0
+    assert "(100, 10)" in capsys.readouterr().out
