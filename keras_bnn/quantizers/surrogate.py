@@ -56,8 +56,28 @@ def sign(x: KerasTensor, gradient: Gradient) -> KerasTensor:
 
 def straight_through(clip_value: float) -> Gradient:
     """Returns the straight-through estimator (arXiv:1602.02830, eq. 4): `dy if abs(x) <= clip_value else 0`."""
-    # A select rather than a product with 0 and 1, so that an infinite dy is cancelled too.
-    return lambda x, dy: ops.where(ops.abs(x) <= clip_value, dy, 0)
+
+    def gradient(x: KerasTensor, dy: KerasTensor) -> KerasTensor:
+        # A select rather than a product with 0 and 1, so that an infinite dy is cancelled too.
+        return ops.where(ops.abs(x) <= _bound(clip_value, dy), dy, 0)
+
+    return gradient
+
+
+def _bound(clip_value: float, dy: KerasTensor) -> Any:
+    """Returns clip_value; where torch compiles, as a tensor that depends on dy.
+
+    What depends on x alone, torch.compile computes in the forward pass and keeps for the backward pass. A kept mask of
+    booleans takes longer to store than to compute again.
+    """
+    if keras.backend.backend() != "torch":
+        return clip_value
+    import torch
+
+    if not torch.compiler.is_compiling():
+        return clip_value
+    bound = ops.cast(clip_value, dy.dtype)
+    return ops.where(ops.isnan(dy), bound, bound)
 
 
 def checked_clip_value(name: str, clip_value: float) -> float:
