@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flatbuffers import flexbuffers
@@ -16,33 +16,32 @@ OP_VERSION = 1
 SAME, VALID, EXPLICIT = 0, 1, 2
 NO_ACTIVATION, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
 
-PACKED_KERNEL_OPS = ("BnnConv2D", "BnnFullyConnected")
+ADD, MUL, DIV, PRELU, STEP_RELU, STEP_RELU_N1_TO_1, STEP_RELU6, FIRST_OUTPUT = range(1, 9)
+"""Digits of the option `steps`."""
+
+STEPS_WITH_OPERAND = (ADD, MUL, DIV, PRELU)
+MOST_STEPS = 15
+
+PACKED_KERNEL_OPS = ("BnnConv2D", "BnnDepthwiseConv2D", "BnnFullyConnected", "BnnTransposeConv2D")
 """The custom ops with a kernel."""
 
 _REQUIRED = None
-_ACTIVATIONS = {"activation": NO_ACTIVATION, "pre_activation": NO_ACTIVATION}
+_AFTER_SUMS = {"activation": NO_ACTIVATION, "pre_activation": NO_ACTIVATION, "steps": 0}
 _AT_LEAST_1 = (
     *("channels", "channels_in", "groups", "window_h", "window_w"),
     *("stride_h", "stride_w", "dilation_h", "dilation_w"),
 )
 _STRIDES = {"stride_h": 1, "stride_w": 1}
 _PADS = {"pad_top": 0, "pad_bottom": 0, "pad_left": 0, "pad_right": 0}
+_WINDOW = {**_STRIDES, "dilation_h": 1, "dilation_w": 1, "padding": _REQUIRED, **_PADS, "pad_value": 0}
 
 OPTIONS: dict[str, dict[str, int | None]] = {
     "BnnQuantize": {},
     "BnnDequantize": {"channels": _REQUIRED},
-    "BnnConv2D": {
-        "channels_in": _REQUIRED,
-        "groups": 1,
-        **_STRIDES,
-        "dilation_h": 1,
-        "dilation_w": 1,
-        "padding": _REQUIRED,
-        **_PADS,
-        "pad_value": 0,
-        **_ACTIVATIONS,
-    },
-    "BnnFullyConnected": {"channels_in": _REQUIRED, **_ACTIVATIONS},
+    "BnnConv2D": {"channels_in": _REQUIRED, "groups": 1, **_WINDOW, **_AFTER_SUMS},
+    "BnnDepthwiseConv2D": {"channels_in": _REQUIRED, **_WINDOW, **_AFTER_SUMS},
+    "BnnFullyConnected": {"channels_in": _REQUIRED, **_AFTER_SUMS},
+    "BnnTransposeConv2D": {"channels_in": _REQUIRED, **_STRIDES, **_PADS, **_AFTER_SUMS},
     "BnnMaxPool2D": {"window_h": _REQUIRED, "window_w": _REQUIRED, **_STRIDES, "padding": _REQUIRED},
 }
 """Option keys of each custom op with their defaults; None marks a key that must be given. `version` is implied."""
@@ -102,7 +101,25 @@ def decode_options(kind: str, data: Any) -> dict[str, int]:
         raise ValueError(f"{what} is not known to this keras-bnn: update keras-bnn, or convert the float model again.")
     filled = dict(fill_options(kind, options))
     for key, value in filled.items():
-        least = 1 if key in _AT_LEAST_1 else -1 if key == "pad_value" else 0
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, int) or value < _least(kind, key, filled):
             raise ValueError(f"The option {key!r} of {kind} is {value!r}: convert the float model again.")
     return filled
+
+
+def steps_of(options: Mapping[str, int]) -> tuple[int, ...]:
+    """Returns the digits of the option `steps`, the first step first."""
+    digits = f"{options['steps']:x}" if options["steps"] else ""
+    return tuple(int(digit, 16) for digit in reversed(digits))
+
+
+def with_steps(options: Mapping[str, int], steps: Sequence[int]) -> dict[str, int]:
+    """Returns the options with other steps."""
+    return {**options, "steps": sum(step << (4 * place) for place, step in enumerate(steps))}
+
+
+def _least(kind: str, key: str, options: Mapping[str, int]) -> int:
+    if key in _AT_LEAST_1:
+        return 1
+    if kind == "BnnTransposeConv2D" and key in ("pad_bottom", "pad_right"):
+        return 1 - options["stride_h" if key == "pad_bottom" else "stride_w"]
+    return -1 if key == "pad_value" else 0
