@@ -34,6 +34,7 @@ ConvInput InputOf(const TensorInfo& x) {
 Activations Activations::From(Options* options) {
   const int post = options->Optional("activation", 0, 3, 0);
   const int pre = options->Optional("pre_activation", 0, 3, 0);
+  options->Optional("steps", 0, 0, 0);
   return {kActivationRanges[pre], kActivationRanges[post], pre != 0 || post != 0};
 }
 
