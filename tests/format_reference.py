@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
 Array = np.ndarray
+Outputs = Array | tuple[Array, Array]
 
 SAME, VALID, EXPLICIT = 0, 1, 2
 NO_ACTIVATION, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
@@ -52,9 +53,14 @@ def activate(y: Array, activation: int) -> Array:
     return np.where(y > high, high, y)
 
 
-def bnn_quantize(x: Array, *, version: int, zero_point: int = 0) -> Array:
-    """BnnQuantize: the sign bits of float32 or int8 values."""
+def bnn_quantize(
+    x: Array, multiplier: Array | None = None, bias: Array | None = None, *, version: int, zero_point: int = 0
+) -> Array:
+    """BnnQuantize: the sign bits of float32 or int8 values, or of `x * multiplier + bias`."""
     _check_version(version)
+    if multiplier is not None:
+        x = x * multiplier
+        x = x + bias
     return pack(x if x.dtype == np.float32 else x.astype(np.int64) - zero_point)
 
 
@@ -68,7 +74,7 @@ def bnn_conv2d(
     x: Array,
     weights: Array,
     *parameters: Array,
-    packed_output: bool,
+    outputs: str,
     version: int,
     channels_in: int,
     padding: int,
@@ -84,9 +90,13 @@ def bnn_conv2d(
     pad_value: int = 0,
     activation: int = 0,
     pre_activation: int = 0,
+    steps: int = 0,
     zero_point: int = 0,
-) -> Array:
-    """BnnConv2D: `parameters` is (multiplier, bias) or (thresholds,)."""
+) -> Outputs:
+    """BnnConv2D: `parameters` is (multiplier, bias, operands of the steps) or (thresholds,).
+
+    `outputs` is "y", "bits" or "y bits".
+    """
     _check_version(version)
     values = _real_values(x, channels_in, zero_point)
     kernel = unpack(weights, channels_in // groups)
@@ -99,21 +109,97 @@ def bnn_conv2d(
         _accumulate([np.split(tap, groups, axis=-1)[group] for tap in taps], np.split(kernel, groups)[group])
         for group in range(groups)
     ]
-    return _finish(np.concatenate(accumulators, axis=-1), parameters, packed_output, activation, pre_activation)
+    return _finish(np.concatenate(accumulators, axis=-1), parameters, outputs, activation, pre_activation, steps)
+
+
+def bnn_depthwise_conv2d(
+    x: Array,
+    weights: Array,
+    *parameters: Array,
+    outputs: str,
+    version: int,
+    channels_in: int,
+    padding: int,
+    stride_h: int = 1,
+    stride_w: int = 1,
+    dilation_h: int = 1,
+    dilation_w: int = 1,
+    pad_top: int = 0,
+    pad_bottom: int = 0,
+    pad_left: int = 0,
+    pad_right: int = 0,
+    pad_value: int = 0,
+    activation: int = 0,
+    pre_activation: int = 0,
+    steps: int = 0,
+) -> Outputs:
+    """BnnDepthwiseConv2D: parameters and outputs as for BnnConv2D."""
+    _check_version(version)
+    values = unpack(x, channels_in)
+    channels_out = len(parameters[0])
+    kernel = unpack(weights, channels_out)
+    rows = _Window(values.shape[1], kernel.shape[0], stride_h, dilation_h, padding, (pad_top, pad_bottom))
+    columns = _Window(values.shape[2], kernel.shape[1], stride_w, dilation_w, padding, (pad_left, pad_right))
+    image = np.pad(values, ((0, 0), rows.pads, columns.pads, (0, 0)), constant_values=pad_value)
+    image = np.repeat(image, channels_out // channels_in, axis=-1)
+    taps = [
+        image[:, rows.pixels(i), columns.pixels(j)] * kernel[i, j]
+        for i in range(rows.size)
+        for j in range(columns.size)
+    ]
+    return _finish(np.sum(taps, axis=0), parameters, outputs, activation, pre_activation, steps)
+
+
+def bnn_transpose_conv2d(
+    x: Array,
+    weights: Array,
+    *parameters: Array,
+    outputs: str,
+    version: int,
+    channels_in: int,
+    stride_h: int = 1,
+    stride_w: int = 1,
+    pad_top: int = 0,
+    pad_bottom: int = 0,
+    pad_left: int = 0,
+    pad_right: int = 0,
+    activation: int = 0,
+    pre_activation: int = 0,
+    steps: int = 0,
+) -> Outputs:
+    """BnnTransposeConv2D: parameters and outputs as for BnnConv2D."""
+    _check_version(version)
+    values = unpack(x, channels_in)
+    kernel = unpack(weights, channels_in)
+    batch, height, width, _ = values.shape
+    channels_out, kernel_height, kernel_width, _ = kernel.shape
+    # Room for every row and column that a tap reaches and, with a negative pad behind, for those that none reaches.
+    whole_height = (height - 1) * stride_h + kernel_height + max(-pad_bottom, 0)
+    whole_width = (width - 1) * stride_w + kernel_width + max(-pad_right, 0)
+    whole = np.zeros((batch, whole_height, whole_width, channels_out), np.int64)
+    for r in range(kernel_height):
+        for s in range(kernel_width):
+            products = _accumulate([values], kernel[:, r, s][:, None])
+            rows = slice(r, r + (height - 1) * stride_h + 1, stride_h)
+            whole[:, rows, s : s + (width - 1) * stride_w + 1 : stride_w] += products
+    bottom, right = whole_height - max(pad_bottom, 0), whole_width - max(pad_right, 0)
+    accumulator = whole[:, pad_top:bottom, pad_left:right]
+    return _finish(accumulator, parameters, outputs, activation, pre_activation, steps)
 
 
 def bnn_fully_connected(
     x: Array,
     weights: Array,
     *parameters: Array,
-    packed_output: bool,
+    outputs: str,
     version: int,
     channels_in: int,
     activation: int = 0,
     pre_activation: int = 0,
+    steps: int = 0,
     zero_point: int = 0,
-) -> Array:
-    """BnnFullyConnected: `parameters` is (multiplier, bias) or (thresholds,)."""
+) -> Outputs:
+    """BnnFullyConnected: parameters and outputs as for BnnConv2D."""
     _check_version(version)
     is_packed = x.dtype == np.int32
     row = weights.shape[1] if is_packed else channels_in
@@ -125,7 +211,7 @@ def bnn_fully_connected(
     else:
         values = _real_values(x, channels_in, zero_point)
         accumulator = _accumulate([values], unpack(weights, channels_in)[:, None])
-    return _finish(accumulator, parameters, packed_output, activation, pre_activation)
+    return _finish(accumulator, parameters, outputs, activation, pre_activation, steps)
 
 
 def bnn_max_pool_2d(
@@ -187,19 +273,53 @@ def _accumulate(taps: Sequence[Array], kernel: Array) -> Array:
 
 
 def _finish(
-    accumulator: Array, parameters: Sequence[Array], packed_output: bool, activation: int, pre_activation: int
-) -> Array:
+    accumulator: Array, parameters: Sequence[Array], outputs: str, activation: int, pre_activation: int, steps: int
+) -> Outputs:
     if len(parameters) == 1:
         (thresholds,) = parameters
-        if not packed_output or activation or pre_activation or accumulator.dtype == np.float32:
-            raise ValueError("thresholds belong to a packed output without activations and an exact accumulator")
+        if outputs != "bits" or activation or pre_activation or steps or accumulator.dtype == np.float32:
+            raise ValueError("thresholds belong to packed output alone, without activations, of exact accumulators")
         return pack(np.where(accumulator < thresholds.astype(np.int64), -1, 1))
-    multiplier, bias = parameters
+    multiplier, bias, *operands = parameters
     y = activate(accumulator.astype(np.float32), pre_activation)
     y = y * multiplier
     y = y + bias
     y = activate(y, activation)
-    return pack(y) if packed_output else y
+    first = None
+    for step in (int(digit, 16) for digit in reversed(f"{steps:x}" if steps else "")):
+        if step == _FIRST_OUTPUT:
+            if outputs != "y bits" or first is not None:
+                raise ValueError("step 8 needs two outputs, and may come once")
+            first = y
+        else:
+            y = _STEPS[step](y, operands.pop(0)) if step in _STEPS else activate(y, _STEP_ACTIVATIONS[step])
+    if operands:
+        raise ValueError(f"{len(operands)} operands are left over from the steps {steps:x}")
+    if outputs == "y":
+        return y
+    return pack(y) if outputs == "bits" else (y if first is None else first, pack(y))
+
+
+_FIRST_OUTPUT = 8
+_STEPS: dict[int, Callable[[Array, Array], Array]] = {
+    1: lambda y, a: y + a,
+    2: lambda y, a: y * a,
+    3: lambda y, a: y / a,
+    4: lambda y, a: np.where(y < 0, y * a, y),
+}
+_STEP_ACTIVATIONS = {5: RELU, 6: RELU_N1_TO_1, 7: RELU6}
+
+
+def quantize(y: Array, scale: float, zero_point: int) -> Array:
+    """Float32 to int8: the quotient in float32, halves rounded away from 0."""
+    quotient = y / np.float32(scale)
+    rounded = np.trunc(quotient + np.copysign(np.float64(0.5), quotient))  # exact in float64
+    return np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+
+
+def dequantize(q: Array, scale: float, zero_point: int) -> Array:
+    """Int8 to float32, rounded once."""
+    return (q.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
 
 
 def _max_pool(x: Array, outside: Any, window: tuple[int, int], strides: tuple[int, int], padding: int) -> Array:
@@ -238,27 +358,50 @@ def run_packed(model: bytes, inputs: Sequence[Array]) -> list[Array]:
             result = _run_custom(code.customCode.decode(), operator, graph.tensors, arguments)
         else:
             result = _run_stock(max(code.builtinCode, code.deprecatedBuiltinCode), operator, arguments)
-        values[operator.outputs[0]] = result
+        results = result if isinstance(result, tuple) else (result,)
+        for index, value in zip(operator.outputs, results, strict=True):
+            values[index] = _as_stored(value, graph.tensors[index])
     return [values[index] for index in graph.outputs]
 
 
-def _run_custom(name: str, operator: schema.OperatorT, tensors: list[schema.TensorT], arguments: list[Array]) -> Array:
+def _run_custom(
+    name: str, operator: schema.OperatorT, tensors: list[schema.TensorT], arguments: list[Array]
+) -> Outputs:
     options = flexbuffers.Loads(bytes(operator.customOptions))
-    quantization = tensors[operator.inputs[0]].quantization
     if arguments[0].dtype in (np.int8, np.uint8):
-        options["zero_point"] = int(quantization.zeroPoint[0])
-    if name in ("BnnConv2D", "BnnFullyConnected"):
-        options["packed_output"] = tensors[operator.outputs[0]].type == schema.TensorType.INT32
-    return _CUSTOM_OPS[name](*arguments, **options)
+        options["zero_point"] = int(tensors[operator.inputs[0]].quantization.zeroPoint[0])
+    if name in _KERNEL_OPS:
+        types = [tensors[index].type for index in operator.outputs]
+        options["outputs"] = " ".join("bits" if type_ == schema.TensorType.INT32 else "y" for type_ in types)
+        operands = zip(arguments[4:], operator.inputs[4:], strict=True)
+        arguments[4:] = [_as_real(value, tensors[index]) for value, index in operands]
+    return (_KERNEL_OPS | _OTHER_OPS)[name](*arguments, **options)
 
 
-_CUSTOM_OPS: dict[str, Callable[..., Array]] = {
+_KERNEL_OPS: dict[str, Callable[..., Outputs]] = {
+    "BnnConv2D": bnn_conv2d,
+    "BnnDepthwiseConv2D": bnn_depthwise_conv2d,
+    "BnnFullyConnected": bnn_fully_connected,
+    "BnnTransposeConv2D": bnn_transpose_conv2d,
+}
+_OTHER_OPS: dict[str, Callable[..., Outputs]] = {
     "BnnQuantize": bnn_quantize,
     "BnnDequantize": bnn_dequantize,
-    "BnnConv2D": bnn_conv2d,
-    "BnnFullyConnected": bnn_fully_connected,
     "BnnMaxPool2D": bnn_max_pool_2d,
 }
+
+
+def _quantization(tensor: schema.TensorT) -> tuple[float, int]:
+    return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
+
+
+def _as_real(value: Array, tensor: schema.TensorT) -> Array:
+    return dequantize(value, *_quantization(tensor)) if value.dtype == np.int8 else value
+
+
+def _as_stored(value: Array, tensor: schema.TensorT) -> Array:
+    is_quantized = tensor.type == schema.TensorType.INT8 and value.dtype == np.float32
+    return quantize(value, *_quantization(tensor)) if is_quantized else value
 
 
 def _run_stock(code: int, operator: schema.OperatorT, arguments: list[Array]) -> Array:
@@ -269,6 +412,10 @@ def _run_stock(code: int, operator: schema.OperatorT, arguments: list[Array]) ->
         return x.reshape(arguments[1] if len(arguments) > 1 else options.newShape)
     if code == ops.RELU:
         return activate(x, RELU)
+    if code == ops.PRELU:
+        return np.where(x < 0, x * arguments[1], x)
+    if code == ops.CONCATENATION:
+        return np.concatenate(arguments, axis=options.axis)
     if code == ops.ADD:
         return activate(x + arguments[1], options.fusedActivationFunction)
     if code == ops.MUL:

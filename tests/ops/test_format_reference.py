@@ -54,7 +54,7 @@ def test_activations() -> None:
 def test_float_terms_are_added_one_by_one() -> None:
     x = np.array([[2**24, 1, 1, -(2**24)]], np.float32)
     one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
-    options = {"packed_output": False, "version": 1, "channels_in": 4}
+    options = {"outputs": "y", "version": 1, "channels_in": 4}
     assert bnn_fully_connected(x, pack(np.ones((1, 4))), one, zero, **options) == 0  # exact would be 2
     assert bnn_fully_connected(x[:, ::-1], pack(np.ones((1, 4))), one, zero, **options) == 2
 
@@ -90,7 +90,7 @@ def test_convolution_equals_the_stock_op(
         pack(kernel),
         np.ones(6, np.float32),
         bias,
-        packed_output=False,
+        outputs="y",
         version=1,
         channels_in=channels,
         groups=groups,
@@ -122,7 +122,7 @@ def test_explicit_padding_equals_a_padded_image(pad_value: int) -> None:
         pack(kernel),
         np.ones(2, np.float32),
         np.zeros(2, np.float32),
-        packed_output=False,
+        outputs="y",
         version=1,
         channels_in=3,
         padding=EXPLICIT,
@@ -163,7 +163,7 @@ def test_gaps_inside_a_row_do_not_count() -> None:
         pack(kernel).reshape(5, -1),
         np.ones(5, np.float32),
         np.zeros(5, np.float32),
-        packed_output=False,
+        outputs="y",
         version=1,
         channels_in=3 * 37,
     )
