@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .bits import words_for
-from .custom_ops import EXPLICIT, OPTIONS, SAME
+from .custom_ops import EXPLICIT, FIRST_OUTPUT, OPTIONS, PACKED_KERNEL_OPS, SAME, STEPS_WITH_OPERAND, steps_of
 from .graph import Graph, Op, Tensor, element_bytes
 from .schema import TYPE_NAMES
 
@@ -79,52 +79,129 @@ def _check_stock_op(op: Op) -> None:
 
 
 def _check_packed_op(op: Op) -> None:
-    x, y = op.input(0), op.output
-    expected = {"BnnConv2D": 3, "BnnFullyConnected": 3}.get(op.kind, 1)
+    x = op.input(0)
+    expected = 3 if op.kind in PACKED_KERNEL_OPS else 1
     _require(None not in op.inputs and len(op.inputs) >= expected and x is not None and bool(x.dims), f"{op} reads {x}")
+    _require(len(op.outputs) == 1 or op.kind in PACKED_KERNEL_OPS, f"{op} has {len(op.outputs)} outputs")
     assert x is not None
+    y = op.output
     if op.kind == "BnnQuantize":
         _check_dims(op, y, (*x.dims[:-1], words_for(x.dims[-1])), "int32")
+        _require(len(op.inputs) in (1, 3), f"{op} has {len(op.inputs)} inputs")
+        _check_parameters(op, op.inputs[1:], x.dims[-1], "float32")
     elif op.kind == "BnnDequantize":
         channels = op.options["channels"]
         _require(x.type_name == "int32" and x.dims[-1] == words_for(channels), f"{op} reads {x}")
-        _check_dims(op, y, (*x.dims[:-1], channels), "float32")
+        _check_dims(op, y, (*x.dims[:-1], channels), "float32", "int8")
     elif op.kind == "BnnMaxPool2D":
         window = [(op.options[f"window_{axis}"] - 1, op.options[f"stride_{axis}"]) for axis in "hw"]
         size = [_size(x.dims[1 + axis], *window[axis], op.options["padding"], 0) for axis in (0, 1)]
         _check_dims(op, y, (x.dims[0], *size, x.dims[-1]), "int32")
     else:
-        _check_kernel_op(op, x, y)
+        _check_kernel_op(op, x)
 
 
-def _check_kernel_op(op: Op, x: Tensor, y: Tensor) -> None:
-    options, weights = op.options, op.input(1)
+_WEIGHTS_RANK = {"BnnConv2D": 4, "BnnDepthwiseConv2D": 3, "BnnFullyConnected": 2, "BnnTransposeConv2D": 4}
+
+
+def _check_kernel_op(op: Op, x: Tensor) -> None:
+    weights, channels = op.input(1), op.options["channels_in"]
     assert weights is not None
-    rank = 4 if op.kind == "BnnConv2D" else 2
+    rank = _WEIGHTS_RANK[op.kind]
     _require(weights.is_constant and len(weights.dims) == rank and 0 not in weights.dims, f"{op} has weights {weights}")
-    channels, outputs = options["channels_in"], weights.dims[0]
-    per_pixel = words_for(channels) if x.type_name == "int32" else channels
-    if op.kind == "BnnConv2D":
-        _require(x.dims[-1] == per_pixel, f"{op} with {channels} channels reads {x}")
-        _require(weights.dims[3] == words_for(channels // options["groups"]), f"{op} has weights {weights}")
-        leading = (x.dims[0], *(_conv_size(op, x, weights, axis) for axis in (0, 1)))
+    is_packed = x.type_name == "int32"
+    per_pixel = words_for(channels) if is_packed else channels
+    reads_rows = op.kind == "BnnFullyConnected"
+    _require(reads_rows or (len(x.dims) == 4 and x.dims[-1] == per_pixel), f"{op} with {channels} channels reads {x}")
+    leading = _LEADING[op.kind](op, x, weights)
+    has_thresholds = len(op.inputs) == 3
+    _require(not has_thresholds or x.type_name != "float32", f"{op} has thresholds for a real-valued sum")
+    parameter = op.input(2)
+    assert parameter is not None
+    _require(len(parameter.dims) == 1, f"{op} has the parameter {parameter}")
+    outputs = parameter.dims[0]
+    if op.kind == "BnnDepthwiseConv2D":
+        fits = outputs % channels == 0 and weights.dims[2] == words_for(outputs)
+        _require(fits and is_packed, f"{op} has weights {weights} for {channels} channels")
     else:
-        row = weights.dims[1] if x.type_name == "int32" else channels
-        _require(weights.dims[1] >= words_for(channels), f"{op} has weights {weights} for {channels} channels")
-        leading = x.dims[:-1] if x.dims[-1] == row else (_rows(x, row),)
-    is_packed = y.type_name == "int32"
-    _check_dims(op, y, (*leading, words_for(outputs) if is_packed else outputs), "int32" if is_packed else "float32")
-    has_thresholds = is_packed and x.type_name == "int32"
-    for tensor in op.inputs[2:]:
+        _require(weights.dims[0] == outputs, f"{op} has weights {weights} for {outputs} channels")
+    _check_parameters(op, op.inputs[2:4], outputs, "int32" if has_thresholds else "float32")
+    _check_steps(op, (*leading, outputs), has_thresholds=has_thresholds)
+
+
+def _conv_leading(op: Op, x: Tensor, weights: Tensor) -> tuple[int, ...]:
+    channels = op.options["channels_in"] // op.options["groups"]
+    _require(weights.dims[3] == words_for(channels), f"{op} has weights {weights}")
+    return (x.dims[0], *(_conv_size(op, x, weights.dims[1:3], axis) for axis in (0, 1)))
+
+
+def _depthwise_leading(op: Op, x: Tensor, weights: Tensor) -> tuple[int, ...]:
+    return (x.dims[0], *(_conv_size(op, x, weights.dims[:2], axis) for axis in (0, 1)))
+
+
+def _transpose_leading(op: Op, x: Tensor, weights: Tensor) -> tuple[int, ...]:
+    _require(
+        weights.dims[3] == words_for(op.options["channels_in"]) and x.type_name == "int32",
+        f"{op} has weights {weights}",
+    )
+    sizes = [x.dims[0]]
+    for axis, (letter, before, after) in enumerate((("h", "top", "bottom"), ("w", "left", "right"))):
+        length, pads = x.dims[1 + axis], op.options[f"pad_{before}"] + op.options[f"pad_{after}"]
+        whole = (length - 1) * op.options[f"stride_{letter}"] + weights.dims[1 + axis]
+        sizes.append(whole - pads if length > 0 else -1)
+    return tuple(sizes)
+
+
+def _rows_leading(op: Op, x: Tensor, weights: Tensor) -> tuple[int, ...]:
+    channels = op.options["channels_in"]
+    row = weights.dims[1] if x.type_name == "int32" else channels
+    _require(weights.dims[1] >= words_for(channels), f"{op} has weights {weights} for {channels} channels")
+    return x.dims[:-1] if x.dims[-1] == row else (_rows(x, row),)
+
+
+_LEADING = {
+    "BnnConv2D": _conv_leading,
+    "BnnDepthwiseConv2D": _depthwise_leading,
+    "BnnFullyConnected": _rows_leading,
+    "BnnTransposeConv2D": _transpose_leading,
+}
+
+
+def _check_steps(op: Op, dims: tuple[int, ...], *, has_thresholds: bool) -> None:
+    """Checks the outputs of a kernel op, of which y has these dims, and the operands of its steps."""
+    steps, operands = steps_of(op.options), op.inputs[4:]
+    bits, y = op.outputs[-1], op.output
+    gives_bits = bits.type_name == "int32"
+    if gives_bits:
+        _check_dims(op, bits, (*dims[:-1], words_for(dims[-1])), "int32")
+    if not gives_bits or len(op.outputs) == 2:
+        _check_dims(op, y, dims, "float32", "int8")
+    _require(len(op.outputs) <= 2 and (gives_bits or len(op.outputs) == 1), f"{op} computes {op.outputs}")
+    _require(not has_thresholds or (gives_bits and len(op.outputs) == 1 and not steps), f"{op} has thresholds")
+    _require(steps.count(FIRST_OUTPUT) <= len(op.outputs) - 1, f"{op} has the steps {steps}")
+    with_operand = [step for step in steps if step in STEPS_WITH_OPERAND]
+    _require(len(with_operand) == len(operands), f"{op} has {len(operands)} operands for the steps {steps}")
+    for operand in operands:
+        assert operand is not None
+        if operand.is_constant:
+            _check_parameters(op, (operand,), dims[-1], "float32")
+        else:
+            per_image = (dims[0], 1, 1, dims[-1])
+            is_per_image = len(dims) == 4 and _agree(operand.dims, per_image)
+            _require(is_per_image or _agree(operand.dims, dims), f"{op} has the operand {operand}")
+            _require(operand.type_name in ("float32", "int8"), f"{op} has the operand {operand}")
+
+
+def _check_parameters(op: Op, parameters: tuple[Tensor | None, ...], channels: int, type_name: str) -> None:
+    for tensor in parameters:
         assert tensor is not None
-        _require(tensor.is_constant and tensor.dims == (outputs,), f"{op} has the parameter {tensor}")
-        _require((tensor.type_name == "int32") == has_thresholds, f"{op} has the parameter {tensor}")
-    _require(len(op.inputs) == (3 if has_thresholds else 4), f"{op} has {len(op.inputs)} inputs")
+        fits = tensor.is_constant and tensor.dims == (channels,) and tensor.type_name == type_name
+        _require(fits, f"{op} has the parameter {tensor}")
 
 
-def _conv_size(op: Op, x: Tensor, weights: Tensor, axis: int) -> int:
+def _conv_size(op: Op, x: Tensor, kernel: tuple[int, ...], axis: int) -> int:
     letter, sides = "hw"[axis], (("top", "bottom"), ("left", "right"))[axis]
-    reach = (weights.dims[1 + axis] - 1) * op.options[f"dilation_{letter}"]
+    reach = (kernel[axis] - 1) * op.options[f"dilation_{letter}"]
     pads = sum(op.options[f"pad_{side}"] for side in sides) if op.options["padding"] == EXPLICIT else 0
     return _size(x.dims[1 + axis], reach, op.options[f"stride_{letter}"], op.options["padding"], pads)
 
@@ -139,11 +216,14 @@ def _rows(x: Tensor, row: int) -> int:
     return -1 if -1 in x.dims else math.prod(x.dims) // row
 
 
-def _check_dims(op: Op, tensor: Tensor, dims: tuple[int, ...], type_name: str) -> None:
-    same = len(dims) == len(tensor.dims) and all(
-        -1 in (one, other) or one == other for one, other in zip(dims, tensor.dims, strict=True)
-    )
-    _require(same and tensor.type_name == type_name, f"{op} computes {tensor}, expected {type_name}{list(dims)}")
+def _check_dims(op: Op, tensor: Tensor, dims: tuple[int, ...], *type_names: str) -> None:
+    fits = _agree(dims, tensor.dims) and tensor.type_name in type_names
+    _require(fits, f"{op} computes {tensor}, expected {' or '.join(type_names)}{list(dims)}")
+
+
+def _agree(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two shapes are the same where both are known."""
+    return len(one) == len(other) and all(a == b or -1 in (a, b) for a, b in zip(one, other, strict=True))
 
 
 def _require(condition: bool, message: str) -> None:

@@ -252,6 +252,16 @@ class Graph:
             self.tensors.remove(tensor)
         self._discard([tensor for tensor in before if tensor not in old])
 
+    def join(self, op: Op, successor: Op) -> None:
+        """Makes `op` compute the outputs of `successor`, which reads an output of it, behind its own."""
+        before = successor.inputs
+        self._set_inputs(successor, ())
+        self.ops.remove(successor)
+        op._outputs += successor.outputs
+        for tensor in successor.outputs:
+            tensor.producer = op
+        self._discard(before)
+
     def release(self, op: Op, output: Tensor) -> None:
         """Makes a one-output op compute another tensor, so that a new op can compute its old output."""
         op.output.producer = None

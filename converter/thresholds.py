@@ -8,30 +8,64 @@ would be off by one wherever a rounding lands on the other side of 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from .custom_ops import NO_ACTIVATION, RELU, RELU6, RELU_N1_TO_1
+from .custom_ops import (
+    ADD,
+    DIV,
+    MUL,
+    NO_ACTIVATION,
+    PRELU,
+    RELU,
+    RELU6,
+    RELU_N1_TO_1,
+    STEP_RELU,
+    STEP_RELU6,
+    STEP_RELU_N1_TO_1,
+)
 
 Array = np.ndarray
+Step = tuple[int, Array | None]
+"""A step of docs/format.md and its operand, one value per channel."""
 
 ALWAYS_POSITIVE = np.int32(-(2**31))
 ALWAYS_NEGATIVE = np.int32(2**31 - 1)
 
 _RANGES = {RELU: (0.0, np.inf), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}
+_STEP_ACTIVATIONS = {STEP_RELU: RELU, STEP_RELU_N1_TO_1: RELU_N1_TO_1, STEP_RELU6: RELU6}
 
 
-def evaluate(acc: Array, multiplier: Array, bias: Array, *, activation: int = 0, pre_activation: int = 0) -> Array:
+def evaluate(
+    acc: Array,
+    multiplier: Array,
+    bias: Array,
+    *,
+    activation: int = 0,
+    pre_activation: int = 0,
+    steps: Sequence[Step] = (),
+) -> Array:
     """Returns the float32 expression of docs/format.md: one rounding for each of conversion, product and sum."""
     with np.errstate(all="ignore"):
         y = _activate(np.asarray(acc).astype(np.float32), pre_activation)
         y = y * np.asarray(multiplier, np.float32)
         y = y + np.asarray(bias, np.float32)
-        return _activate(y, activation)
+        y = _activate(y, activation)
+        for step, operand in steps:
+            y = _take_step(y, step, operand)
+        return y
 
 
 def find_thresholds(
-    multiplier: Array, bias: Array, largest: int, *, activation: int = 0, pre_activation: int = 0
-) -> tuple[Array, Array]:
+    multiplier: Array,
+    bias: Array,
+    largest: int,
+    *,
+    activation: int = 0,
+    pre_activation: int = 0,
+    steps: Sequence[Step] = (),
+) -> tuple[Array, Array] | None:
     """Returns thresholds so that `(acc < threshold) == (y < 0)` for all accumulators.
 
     Args:
@@ -40,16 +74,25 @@ def find_thresholds(
         largest: The largest absolute value of an accumulator: the number of +-1 products in the sum.
         activation: Activation after multiplier and bias.
         pre_activation: Activation of the accumulator.
+        steps: What comes after the activation.
 
     Returns:
-        int32 thresholds `[O]`, and a boolean array `[O]` of channels whose weights must be flipped first: where the
-        multiplier is negative, acc stands for the flipped sum, with which y grows.
+        int32 thresholds `[O]`, and a boolean array `[O]` of channels whose weights must be flipped first: where y falls
+        when acc grows, acc stands for the flipped sum, with which y grows. None when y may do either in one channel,
+        behind a PReLU with a negative slope.
     """
     flipped = multiplier < 0
+    for step, operand in steps:
+        if operand is None or step == ADD:
+            continue
+        if step != PRELU:
+            flipped = flipped ^ np.signbit(operand)
+        if not np.all(operand >= 0 if step == PRELU else (step == MUL) | (operand != 0)):
+            return None
     sign = np.where(flipped, -1, 1).astype(np.int64)
 
     def is_negative(acc: Array) -> Array:
-        y = evaluate(sign * acc, multiplier, bias, activation=activation, pre_activation=pre_activation)
+        y = evaluate(sign * acc, multiplier, bias, activation=activation, pre_activation=pre_activation, steps=steps)
         return y < 0
 
     low = np.full(multiplier.shape, -largest, np.int64)
@@ -61,6 +104,17 @@ def find_thresholds(
         low, high = np.where(below, middle + 1, low), np.where(below, high, np.minimum(middle, high))
     thresholds = np.where(low > largest, ALWAYS_NEGATIVE, np.where(low == -largest, ALWAYS_POSITIVE, low))
     return thresholds.astype(np.int32), flipped
+
+
+def _take_step(y: Array, step: int, operand: Array | None) -> Array:
+    if step in _STEP_ACTIVATIONS:
+        return _activate(y, _STEP_ACTIVATIONS[step])
+    assert operand is not None
+    if step == ADD:
+        return y + operand
+    if step == DIV:
+        return y / operand
+    return np.where(y < 0, y * operand, y) if step == PRELU else y * operand
 
 
 def _activate(y: Array, activation: int) -> Array:

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+import numpy as np
+
 from ..bits import words_for
 from ..custom_ops import PACKED_KERNEL_OPS
-from ..graph import Graph, Op, Tensor
+from ..graph import Array, Graph, Op, Tensor
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,18 @@ def add_quantize(graph: Graph, x: Tensor, *, before: Op) -> Tensor:
     return bits
 
 
+def per_channel_values(values: Array, channels: int) -> Array | None:
+    """Returns a constant as one float32 value per channel, or None when it is more than that or of another type."""
+    if values.dtype != np.float32:
+        return None
+    if values.size == 1:
+        return np.full(channels, values.flat[0], np.float32)
+    return values.reshape(-1) if values.shape[-1] == values.size == channels else None
+
+
 def float_producer(tensor: Tensor | None) -> Op | None:
-    """Returns the packed convolution or dense op that computes a float32 tensor, if one does."""
+    """Returns the op with a packed kernel that computes a float32 tensor, if one does."""
     op = tensor.producer if tensor is not None else None
-    if op is None or op.kind not in PACKED_KERNEL_OPS or op.output.type_name != "float32":
+    if op is None or op.kind not in PACKED_KERNEL_OPS or tensor is not op.output or tensor.type_name != "float32":
         return None
     return op

@@ -28,14 +28,18 @@ class DropSign(Pass[SameMatch]):
         source = x.producer.input(0)
         if source is None:
             return None
-        if op.kind == "BnnQuantize" and x.producer.kind == "BnnDequantize":
+        if _is_sign(op) and x.producer.kind == "BnnDequantize":
             return SameMatch(op, source)
-        if op.kind == "BnnDequantize" and x.producer.kind == "BnnQuantize" and _holds_signs(source):
+        if op.kind == "BnnDequantize" and _is_sign(x.producer) and _holds_signs(source):
             return SameMatch(op, source)
         return None
 
     def rewrite(self, graph: Graph, match: SameMatch) -> None:
         graph.replace_uses(match.op.output, match.same)
+
+
+def _is_sign(op: Op) -> bool:
+    return op.kind == "BnnQuantize" and len(op.inputs) == 1
 
 
 def _holds_signs(tensor: Tensor) -> bool:

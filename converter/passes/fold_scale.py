@@ -13,7 +13,7 @@ import numpy as np
 from ..custom_ops import NO_ACTIVATION
 from ..graph import Array, Graph, Op
 from ..patterns import constant, constant_operand
-from .base import Match, Pass, float_producer
+from .base import Match, Pass, float_producer, per_channel_values
 
 _MULTIPLIER, _BIAS = 2, 3
 _LAST_KNOWN_ACTIVATION = 3
@@ -56,12 +56,12 @@ class FoldScale(Pass[ScaleMatch]):
 
 def folded(op: Op, packed: Op, values: Array) -> ScaleMatch | None:
     """Returns what a packed op becomes with a MUL or ADD behind it, or None when that would round otherwise."""
-    if op.options.fusedActivationFunction > _LAST_KNOWN_ACTIVATION:
+    if op.options.fusedActivationFunction > _LAST_KNOWN_ACTIVATION or packed.options["steps"]:
         return None
     multiplier, bias = (constant(packed.input(index)) for index in (_MULTIPLIER, _BIAS))
     assert multiplier is not None
     assert bias is not None
-    per_channel = _per_channel(values, len(multiplier))
+    per_channel = per_channel_values(values, len(multiplier))
     if per_channel is None or bias.any():
         return None
     options = packed.options | {"activation": int(op.options.fusedActivationFunction)}
@@ -71,10 +71,3 @@ def folded(op: Op, packed: Op, values: Array) -> ScaleMatch | None:
         options["pre_activation"] = packed.options["activation"]
         return ScaleMatch(op, packed, per_channel, bias, options)
     return None
-
-
-def _per_channel(values: Array, channels: int) -> Array | None:
-    """Returns a constant as one value per channel, or None when it is more than that."""
-    if values.size == 1:
-        return np.full(channels, values.flat[0], np.float32)
-    return values.reshape(-1) if values.shape[-1] == values.size == channels else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..graph import Graph, Op
 from .base import Match, Pass
 
@@ -26,9 +28,18 @@ class MergeEqual(Pass[EqualMatch]):
         x = op.input(0)
         if op.kind not in _KINDS or x is None or len(x.users) < 2 or graph.is_kept(op.output):
             return None
-        equal = [user for user in x.users if user.kind == op.kind and user.options == op.options]
+        equal = [user for user in x.users if _computes_same(user, op)]
         first = min(equal, key=graph.ops.index)
         return EqualMatch(op, first) if first is not op else None
 
     def rewrite(self, graph: Graph, match: EqualMatch) -> None:
         graph.replace_uses(match.op.output, match.first.output)
+
+
+def _computes_same(one: Op, other: Op) -> bool:
+    if one.kind != other.kind or one.options != other.options or len(one.inputs) != len(other.inputs):
+        return False
+    return one.input(0) is other.input(0) and all(
+        a is b or (a is not None and b is not None and np.array_equal(a.values, b.values))
+        for a, b in zip(one.inputs[1:], other.inputs[1:], strict=True)
+    )

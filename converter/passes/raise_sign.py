@@ -30,7 +30,7 @@ class RaiseSign(Pass[MoverMatch]):
 
     def match(self, graph: Graph, op: Op) -> MoverMatch | Refusal | None:
         y = op.input(0)
-        mover = y.producer if op.kind == "BnnQuantize" and y is not None else None
+        mover = y.producer if op.kind == "BnnQuantize" and len(op.inputs) == 1 and y is not None else None
         x = mover.input(0) if mover is not None else None
         if mover is None or y is None or x is None or graph.only_user(y) is not op or is_signed(x):
             return None
