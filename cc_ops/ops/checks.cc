@@ -37,6 +37,16 @@ void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high) {
   if (count < low || count > high) {
     Refuse("the op has %d inputs; expected %d%s", count, low, low == high ? "" : " or 4");
   }
+  for (const TensorInfo& input : inputs) {
+    if (input.absent) Refuse("an input is left out; expected all inputs");
+  }
+}
+
+void CheckOutputCount(const std::vector<TensorInfo>& outputs, int low, int high) {
+  const auto count = static_cast<int>(outputs.size());
+  if (count < low || count > high) {
+    Refuse("the op has %d outputs; expected %d%s", count, low, low == high ? "" : " or 2");
+  }
 }
 
 void CheckQuantization(const TensorInfo& x) {

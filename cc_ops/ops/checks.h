@@ -16,7 +16,10 @@ std::string ShapeText(const std::vector<int>& dims);  // "[1, 28, 28, 1]"
 // out).
 std::int64_t CheckedElements(const char* what, const std::vector<int>& dims);
 
+// Refuses another number of inputs, and inputs that are left out.
 void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high);
+
+void CheckOutputCount(const std::vector<TensorInfo>& outputs, int low, int high);
 
 // Refuses int8 or uint8 x without one scale and zero point for the whole tensor, and a zero point outside the type.
 void CheckQuantization(const TensorInfo& x);

@@ -23,9 +23,11 @@ class Conv2DOp : public Op {
  public:
   explicit Conv2DOp(const Conv2DOptions& options) : options_(options) {}
 
-  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output,
-                           const Resources& resources) override {
+  std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
+                            const Resources& resources) override {
     CheckInputCount(inputs, 3, 4);
+    CheckOutputCount(outputs, 1, 1);
+    const ElementType output = outputs[0].type;
     const TensorInfo& x = inputs[0];
     CheckRank("the input", x, 4);
     CheckedElements("the input", x.dims);
@@ -46,11 +48,12 @@ class Conv2DOp : public Op {
     conv_->Resize(x.dims[0], vertical, horizontal, resources.threads);
     std::vector<int> dims = pixels;
     if (output == ElementType::kInt32) dims.back() = WordsFor(kernel.channels_out);
-    return dims;
+    return {dims};
   }
 
-  void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
-    conv_->Run(inputs[0], output, resources.pool);
+  void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
+           const Resources& resources) override {
+    conv_->Run(inputs[0], outputs[0], resources.pool);
   }
 
  private:

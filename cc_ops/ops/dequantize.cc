@@ -13,8 +13,11 @@ class Dequantize : public Op {
  public:
   explicit Dequantize(int channels) : channels_(channels) {}
 
-  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources&) override {
+  std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
+                            const Resources&) override {
     CheckInputCount(inputs, 1, 1);
+    CheckOutputCount(outputs, 1, 1);
+    const ElementType output = outputs[0].type;
     const TensorInfo& x = inputs[0];
     if (x.type != ElementType::kInt32) Refuse("the input is %s; expected int32 words", NameOf(x.type));
     if (output != ElementType::kFloat32) Refuse("the output is %s; expected float32", NameOf(output));
@@ -25,12 +28,12 @@ class Dequantize : public Op {
     std::vector<int> dims = x.dims;
     dims.back() = channels_;
     rows_ = CheckedElements("the output", dims) / channels_;
-    return dims;
+    return {dims};
   }
 
-  void Run(const std::vector<const void*>& inputs, void* output, const Resources&) override {
+  void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs, const Resources&) override {
     const auto* words = static_cast<const Word*>(inputs[0]);
-    auto* y = static_cast<float*>(output);
+    auto* y = static_cast<float*>(outputs[0]);
     for (std::int64_t row = 0; row < rows_; ++row, words += WordsFor(channels_), y += channels_) {
       for (int c = 0; c < channels_; ++c) y[c] = (words[c / kWordBits] >> (c % kWordBits) & 1u) != 0 ? -1.0f : 1.0f;
     }

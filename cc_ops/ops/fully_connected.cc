@@ -15,9 +15,11 @@ class FullyConnectedOp : public Op {
   FullyConnectedOp(int channels_in, const Activations& activations)
       : channels_in_(channels_in), activations_(activations) {}
 
-  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output,
-                           const Resources& resources) override {
+  std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
+                            const Resources& resources) override {
     CheckInputCount(inputs, 3, 4);
+    CheckOutputCount(outputs, 1, 1);
+    const ElementType output = outputs[0].type;
     const TensorInfo& x = inputs[0];
     const KernelShape kernel = CheckedKernel(x, inputs[1]);
     const int row = x.type == ElementType::kInt32 ? kernel.words : kernel.channels;
@@ -31,11 +33,12 @@ class FullyConnectedOp : public Op {
     }
     conv_->Resize(CheckedElements("the input", x.dims) / row, Window(), Window(), resources.threads);
     if (output == ElementType::kInt32) dims.back() = WordsFor(kernel.channels_out);
-    return dims;
+    return {dims};
   }
 
-  void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
-    conv_->Run(inputs[0], output, resources.pool);
+  void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
+           const Resources& resources) override {
+    conv_->Run(inputs[0], outputs[0], resources.pool);
   }
 
  private:

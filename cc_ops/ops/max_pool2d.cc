@@ -20,8 +20,11 @@ class MaxPool2DOp : public Op {
  public:
   explicit MaxPool2DOp(const MaxPoolOptions& options) : options_(options) {}
 
-  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources&) override {
+  std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
+                            const Resources&) override {
     CheckInputCount(inputs, 1, 1);
+    CheckOutputCount(outputs, 1, 1);
+    const ElementType output = outputs[0].type;
     const TensorInfo& x = inputs[0];
     if (x.type != ElementType::kInt32) Refuse("the input is %s; expected int32 words", NameOf(x.type));
     if (output != ElementType::kInt32) Refuse("the output is %s; expected int32 words", NameOf(output));
@@ -33,12 +36,13 @@ class MaxPool2DOp : public Op {
     horizontal_ = Window::Place("width", x.dims[2], options_.window_w, options_.stride_w, 1, options_.padding, 0, 0);
     const std::vector<int> dims = {x.dims[0], vertical_.output, horizontal_.output, words_};
     CheckedElements("the output", dims);
-    return dims;
+    return {dims};
   }
 
-  void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
-    MaxPool2D(static_cast<const Word*>(inputs[0]), batch_, vertical_, horizontal_, words_, static_cast<Word*>(output),
-              resources.pool, resources.threads);
+  void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
+           const Resources& resources) override {
+    MaxPool2D(static_cast<const Word*>(inputs[0]), batch_, vertical_, horizontal_, words_,
+              static_cast<Word*>(outputs[0]), resources.pool, resources.threads);
   }
 
  private:

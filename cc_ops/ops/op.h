@@ -18,9 +18,12 @@ enum class ElementType { kFloat32, kInt32, kUInt8, kInt8, kOther };
 const char* NameOf(ElementType type);
 int BytesOf(ElementType type);
 
+using Dims = std::vector<int>;
+
 struct TensorInfo {
+  bool absent = false;  // an optional input that is left out; the rest then means nothing
   ElementType type = ElementType::kOther;
-  std::vector<int> dims;
+  Dims dims;
   float scale = 0.0f;  // of int8 and uint8
   std::int32_t zero_point = 0;
   const void* constant = nullptr;  // the data of a constant tensor, else null
@@ -41,13 +44,16 @@ class Op {
  public:
   virtual ~Op() = default;
 
-  // Checks the inputs, makes room for their sizes, and returns the output's dimensions. Refuses what it cannot run.
-  // May be called again with other sizes; constant inputs stay the same.
-  virtual std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output,
-                                   const Resources& resources) = 0;
+  // Checks the tensors, makes room for their sizes, and returns the dimensions of every output. Refuses what it cannot
+  // run. Of the outputs, types and quantization count; their dims are what this call finds out. May be called again
+  // with other sizes; constant inputs stay the same.
+  virtual std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
+                                    const Resources& resources) = 0;
 
-  // Computes the output from inputs of the sizes last prepared for. Does not throw, and allocates nothing.
-  virtual void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) = 0;
+  // Computes the outputs from inputs of the sizes last prepared for; an absent input is null. Does not throw, and
+  // allocates nothing.
+  virtual void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
+                   const Resources& resources) = 0;
 };
 
 // Whether the file format has an op of this name.

@@ -94,18 +94,29 @@ Options::Entry* Options::Find(const char* key) {
   return found == entries_.end() ? nullptr : &*found;
 }
 
+std::int64_t Options::Checked(Entry* entry, std::int64_t low, std::int64_t high) {
+  if (entry->value < low || entry->value > high) {
+    Refuse("the option \"%s\" is %lld; expected %lld to %lld", entry->key.c_str(), static_cast<long long>(entry->value),
+           static_cast<long long>(low), static_cast<long long>(high));
+  }
+  entry->known = true;
+  return entry->value;
+}
+
 int Options::Required(const char* key, int low, int high) {
   Entry* entry = Find(key);
   if (entry == nullptr) Refuse("the option \"%s\" is missing", key);
-  if (entry->value < low || entry->value > high) {
-    Refuse("the option \"%s\" is %lld; expected %d to %d", key, static_cast<long long>(entry->value), low, high);
-  }
-  entry->known = true;
-  return static_cast<int>(entry->value);
+  return static_cast<int>(Checked(entry, low, high));
 }
 
 int Options::Optional(const char* key, int low, int high, int value_if_absent) {
-  return Find(key) == nullptr ? value_if_absent : Required(key, low, high);
+  return static_cast<int>(OptionalInt64(key, low, high, value_if_absent));
+}
+
+std::int64_t Options::OptionalInt64(const char* key, std::int64_t low, std::int64_t high,
+                                    std::int64_t value_if_absent) {
+  Entry* entry = Find(key);
+  return entry == nullptr ? value_if_absent : Checked(entry, low, high);
 }
 
 void Options::RefuseUnknownKeys() const {

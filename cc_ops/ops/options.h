@@ -20,6 +20,9 @@ class Options {
   // The same, or `value_if_absent` when the map has no such key.
   int Optional(const char* key, int low, int high, int value_if_absent);
 
+  // The same for values that an int cannot hold.
+  std::int64_t OptionalInt64(const char* key, std::int64_t low, std::int64_t high, std::int64_t value_if_absent);
+
   // Refuses a map with keys that were not asked for: they would change what the op means.
   void RefuseUnknownKeys() const;
 
@@ -31,6 +34,7 @@ class Options {
   };
 
   Entry* Find(const char* key);
+  static std::int64_t Checked(Entry* entry, std::int64_t low, std::int64_t high);
 
   std::vector<Entry> entries_;
 };

@@ -14,8 +14,11 @@ constexpr int kRowsPerTask = 64;
 
 class Quantize : public Op {
  public:
-  std::vector<int> Prepare(const std::vector<TensorInfo>& inputs, ElementType output, const Resources&) override {
+  std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
+                            const Resources&) override {
     CheckInputCount(inputs, 1, 1);
+    CheckOutputCount(outputs, 1, 1);
+    const ElementType output = outputs[0].type;
     const TensorInfo& x = inputs[0];
     if (x.type != ElementType::kFloat32 && x.type != ElementType::kInt8) {
       Refuse("the input is %s; expected float32 or int8", NameOf(x.type));
@@ -30,10 +33,11 @@ class Quantize : public Op {
     rows_ = CheckedElements("the input", x.dims) / channels_;
     std::vector<int> dims = x.dims;
     dims.back() = WordsFor(channels_);
-    return dims;
+    return {dims};
   }
 
-  void Run(const std::vector<const void*>& inputs, void* output, const Resources& resources) override {
+  void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
+           const Resources& resources) override {
     const auto tasks = static_cast<int>(CeilDiv<std::int64_t>(rows_, kRowsPerTask));
     const auto threads =
         static_cast<int>(std::min<std::int64_t>(resources.threads, rows_ * channels_ / kElementsPerThread + 1));
@@ -42,7 +46,7 @@ class Quantize : public Op {
       const std::int64_t first = std::int64_t{task} * kRowsPerTask;
       const std::int64_t end = std::min(first + kRowsPerTask, rows_);
       for (std::int64_t row = first; row < end; ++row) {
-        Word* out = static_cast<Word*>(output) + row * words;
+        Word* out = static_cast<Word*>(outputs[0]) + row * words;
         if (type_ == ElementType::kFloat32) {
           resources.kernels.pack_float(static_cast<const float*>(inputs[0]) + row * channels_, channels_, out);
         } else {

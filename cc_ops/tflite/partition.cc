@@ -39,12 +39,13 @@ TfLiteIntArray* MakeIntArray(const std::vector<int>& values) {
   return array;
 }
 
-const char* TensorName(const TfLiteContext* context, int tensor) {
-  const char* name = context->tensors[tensor].name;
-  return name == nullptr ? "unnamed" : name;
-}
-
 }  // namespace
+
+std::string Partition::Step::Name(const TfLiteContext* context) const {
+  if (outputs.empty()) return name;
+  const char* tensor = context->tensors[outputs[0]].name;
+  return name + " (output \"" + std::string(tensor == nullptr ? "unnamed" : tensor).substr(0, 100) + "\")";
+}
 
 Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels,
                      ThreadPool* pool)
@@ -56,29 +57,26 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
     if (context->GetNodeAndRegistration(context, nodes.data[i], &node, &registration) != kTfLiteOk) {
       Refuse("the runtime does not hand out node %d; expected a runtime of TFLite 2.7 or newer", nodes.data[i]);
     }
-    const char* name = registration->custom_name;
-    if (node->outputs->size != 1) Refuse("%s has %d outputs; expected 1", name, node->outputs->size);
     Step step;
-    step.name = name;
+    step.name = registration->custom_name;
     step.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
-    step.output = node->outputs->data[0];
+    step.outputs.assign(node->outputs->data, node->outputs->data + node->outputs->size);
     step.input_data.resize(step.inputs.size());
+    step.output_data.resize(step.outputs.size());
     try {
-      step.op = MakeOp(name, static_cast<const std::uint8_t*>(node->custom_initial_data),
+      step.op = MakeOp(step.name.c_str(), static_cast<const std::uint8_t*>(node->custom_initial_data),
                        static_cast<std::size_t>(node->custom_initial_data_size));
     } catch (const Refusal& refusal) {
-      Refuse("%s (output \"%.100s\"): %s", name, TensorName(context, step.output), refusal.what());
+      Refuse("%s: %s", step.Name(context).c_str(), refusal.what());
     }
     for (const int input : step.inputs) {
-      if (input < 0)
-        Refuse("%s (output \"%.100s\"): an input is left out; expected all inputs", name,
-               TensorName(context, step.output));
       if (Inner* inner = FindInner(input)) inner->last_step = i;
     }
-    if (!Contains(params.output_tensors, step.output)) {
+    for (const int output : step.outputs) {
+      if (Contains(params.output_tensors, output)) continue;
       Inner inner;
       inner.first_step = inner.last_step = i;
-      inner_.emplace_back(step.output, inner);
+      inner_.emplace_back(output, inner);
     }
     steps_.push_back(std::move(step));
   }
@@ -92,8 +90,12 @@ Partition::Inner* Partition::FindInner(int tensor) {
 }
 
 TensorInfo Partition::Describe(const TfLiteContext* context, int index) {
-  const TfLiteTensor& tensor = context->tensors[index];
   TensorInfo info;
+  if (index == kTfLiteOptionalTensor) {
+    info.absent = true;
+    return info;
+  }
+  const TfLiteTensor& tensor = context->tensors[index];
   info.type = TypeOf(tensor);
   info.scale = tensor.params.scale;
   info.zero_point = tensor.params.zero_point;
@@ -115,21 +117,24 @@ void Partition::Prepare(TfLiteContext* context) {
   const Resources resources = {*kernels_, *pool_, threads_};
   for (Step& step : steps_) {
     std::vector<TensorInfo> inputs;
+    std::vector<TensorInfo> outputs;
     for (const int input : step.inputs) inputs.push_back(Describe(context, input));
-    std::vector<int> dims;
+    for (const int output : step.outputs) outputs.push_back(Describe(context, output));
+    std::vector<Dims> dims;
     try {
-      dims = step.op->Prepare(inputs, TypeOf(context->tensors[step.output]), resources);
+      dims = step.op->Prepare(inputs, outputs, resources);
     } catch (const Refusal& refusal) {
-      Refuse("%s (output \"%.100s\"): %s", step.name.c_str(), TensorName(context, step.output), refusal.what());
+      Refuse("%s: %s", step.Name(context).c_str(), refusal.what());
     }
-    if (Inner* inner = FindInner(step.output)) {
-      inner->dims = dims;
-      continue;
-    }
-    TfLiteIntArray* size = MakeIntArray(dims);
-    if (size == nullptr || context->ResizeTensor(context, &context->tensors[step.output], size) != kTfLiteOk) {
-      Refuse("%s (output \"%.100s\"): the runtime could not resize the output", step.name.c_str(),
-             TensorName(context, step.output));
+    for (std::size_t i = 0; i < step.outputs.size(); ++i) {
+      if (Inner* inner = FindInner(step.outputs[i])) {
+        inner->dims = dims[i];
+        continue;
+      }
+      TfLiteIntArray* size = MakeIntArray(dims[i]);
+      if (size == nullptr || context->ResizeTensor(context, &context->tensors[step.outputs[i]], size) != kTfLiteOk) {
+        Refuse("%s: the runtime could not resize output %zu", step.Name(context).c_str(), i);
+      }
     }
   }
   PlanArena(context);
@@ -167,13 +172,15 @@ void Partition::Run(TfLiteContext* context) {
   const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_.data()) % kArenaAlignment;
   unsigned char* arena = arena_.data() + (kArenaAlignment - misalignment);
   const auto data = [&](int index) -> void* {
+    if (index == kTfLiteOptionalTensor) return nullptr;
     const Inner* inner = FindInner(index);
     return inner == nullptr ? context->tensors[index].data : arena + inner->offset;
   };
   const Resources resources = {*kernels_, *pool_, threads_};
   for (Step& step : steps_) {
     for (std::size_t i = 0; i < step.inputs.size(); ++i) step.input_data[i] = data(step.inputs[i]);
-    step.op->Run(step.input_data, data(step.output), resources);
+    for (std::size_t i = 0; i < step.outputs.size(); ++i) step.output_data[i] = data(step.outputs[i]);
+    step.op->Run(step.input_data, step.output_data, resources);
   }
 }
 

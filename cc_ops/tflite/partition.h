@@ -29,11 +29,15 @@ class Partition {
 
  private:
   struct Step {
-    std::string name;
+    std::string name;         // of the op
     std::vector<int> inputs;  // indices of the runtime's tensors
-    int output;
+    std::vector<int> outputs;
     std::unique_ptr<Op> op;
     std::vector<const void*> input_data;  // filled for each run
+    std::vector<void*> output_data;       // the same
+
+    // What errors call the step: its op and its first output.
+    std::string Name(const TfLiteContext* context) const;
   };
 
   // A tensor between two steps.

@@ -175,6 +175,17 @@ TEST(OptionsTest, SurvivesDamagedBytes) {
   EXPECT_GT(refused, 10000);
 }
 
+TEST(OptionsTest, ValuesThatAnIntCannotHold) {
+  constexpr std::int64_t kMost = 0xfffffffffffffff;  // 15 hexadecimal digits
+  const Bytes bytes = FlexbufferMap({{"large", kMost}, {"negative", -1}}, 8);
+  Options options(bytes.data(), bytes.size());
+  EXPECT_EQ(options.OptionalInt64("large", 0, kMost, 0), kMost);
+  EXPECT_EQ(options.OptionalInt64("absent", 0, kMost, 7), 7);
+  EXPECT_REFUSAL(options.OptionalInt64("large", 0, kMost - 1, 0),
+                 "the option \"large\" is 1152921504606846975; expected 0 to 1152921504606846974");
+  EXPECT_REFUSAL(options.OptionalInt64("negative", 0, kMost, 0), "the option \"negative\" is -1; expected 0 to");
+}
+
 TEST(OptionsTest, SurvivesRandomBytes) {
   Random random(2);
   for (int i = 0; i < 20000; ++i) {

@@ -53,15 +53,20 @@ TensorInfo Constant(ElementType type, std::vector<int> dims, const std::vector<T
 
 class OpHarness {
  public:
+  std::vector<Dims> Prepare(Op* op, const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs) {
+    return op->Prepare(inputs, outputs, resources_);
+  }
+
+  // For an op with one output, which needs no quantization.
   std::vector<int> Prepare(Op* op, const std::vector<TensorInfo>& inputs, ElementType output) {
-    return op->Prepare(inputs, output, resources_);
+    return Prepare(op, inputs, std::vector<TensorInfo>{Variable(output, {})}).at(0);
   }
 
   // For an op whose only variable input is the first.
   template <typename Y, typename X>
   std::vector<Y> Run(Op* op, const std::vector<X>& x, int outputs) {
     std::vector<Y> y(outputs);
-    op->Run({x.data(), nullptr, nullptr, nullptr}, y.data(), resources_);
+    op->Run({x.data(), nullptr, nullptr, nullptr}, {y.data()}, resources_);
     return y;
   }
 

@@ -62,7 +62,7 @@ TEST_F(PartitionErrorsTest, AFailedResizeIsReported) {
   ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
   host_->FailResizes();
   EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
-  EXPECT_THAT(host_->reports(), AllOf(HasSubstr("BnnQuantize"), HasSubstr("could not resize the output")));
+  EXPECT_THAT(host_->reports(), AllOf(HasSubstr("BnnQuantize"), HasSubstr("could not resize output 0")));
 }
 
 TEST_F(PartitionErrorsTest, RefusesNodesOfAnotherForm) {
@@ -73,7 +73,7 @@ TEST_F(PartitionErrorsTest, RefusesNodesOfAnotherForm) {
   host_->SetInputsAndOutputs({x}, {y, z});
   ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
   EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
-  EXPECT_THAT(host_->reports(), HasSubstr("BnnQuantize has 2 outputs; expected 1"));
+  EXPECT_THAT(host_->reports(), HasSubstr("BnnQuantize (output \"y\"): the op has 2 outputs; expected 1"));
 }
 
 TEST_F(PartitionErrorsTest, RefusesAnInputThatIsLeftOut) {
@@ -81,6 +81,7 @@ TEST_F(PartitionErrorsTest, RefusesAnInputThatIsLeftOut) {
   host_->AddNode("BnnQuantize", {-1}, {y}, kVersionOnly);
   host_->SetInputsAndOutputs({}, {y});
   ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
   EXPECT_THAT(host_->reports(), HasSubstr("BnnQuantize (output \"y\"): an input is left out; expected all inputs"));
 }
 
