@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <type_traits>
 
 #include "kernels/bit_range.h"
@@ -50,12 +49,10 @@ std::vector<unsigned char> MakePaddingRow(const ConvLayer& layer) {
 Conv2D::Conv2D(const KernelSet& kernels, const ConvLayer& layer)
     : kernels_(&kernels),
       input_(layer.input),
-      output_(layer.output),
       kernel_(layer.kernel),
       pad_value_(layer.pad_value),
       zero_point_(layer.zero_point),
-      pre_activation_(layer.pre_activation),
-      activation_(layer.activation),
+      epilogue_(kernels, layer.kernel, layer.epilogue),
       padding_row_(MakePaddingRow(layer)) {
   if (input_ == ConvInput::kBits) {
     packed_kernel_ = PackForBits(layer.weights, kernel_);
@@ -63,19 +60,11 @@ Conv2D::Conv2D(const KernelSet& kernels, const ConvLayer& layer)
   } else {
     packed_kernel_ = PackForReal(layer.weights, kernel_);
   }
-  if (layer.thresholds != nullptr) {
-    thresholds_ = PackChannels(layer.thresholds, kernel_, std::numeric_limits<std::int32_t>::min());
-  } else {
-    multiplier_ = PackChannels(layer.multiplier, kernel_, 0.0f);
-    bias_ = PackChannels(layer.bias, kernel_, 0.0f);
-  }
 }
 
-bool Conv2D::SplitsWords() const {
-  return output_ == ConvOutput::kBits && kernel_.groups > 1 && kernel_.group_channels_out() % kWordBits != 0;
-}
-
-void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads) {
+void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
+                    const std::vector<OperandShape>& operands) {
+  epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
   batch_ = batch;
   vertical_ = vertical;
   horizontal_ = horizontal;
@@ -108,18 +97,19 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
   }
 }
 
-void Conv2D::Run(const void* x, void* y, ThreadPool& pool) {
+void Conv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
+  epilogue_.Bind(data);
   switch (input_) {
     case ConvInput::kBits: {
       const auto* words = static_cast<const Word*>(x);
-      return RunOn(regrouped_.empty() ? words : Regroup(words, pool), y, pool);
+      return RunOn(regrouped_.empty() ? words : Regroup(words, pool), pool);
     }
     case ConvInput::kFloat32:
-      return RunOn(static_cast<const float*>(x), y, pool);
+      return RunOn(static_cast<const float*>(x), pool);
     case ConvInput::kInt8:
-      return RunOn(static_cast<const std::int8_t*>(x), y, pool);
+      return RunOn(static_cast<const std::int8_t*>(x), pool);
     case ConvInput::kUInt8:
-      return RunOn(static_cast<const std::uint8_t*>(x), y, pool);
+      return RunOn(static_cast<const std::uint8_t*>(x), pool);
   }
 }
 
@@ -140,7 +130,7 @@ const Word* Conv2D::Regroup(const Word* x, ThreadPool& pool) {
 }
 
 template <typename X>
-void Conv2D::RunOn(const X* x, void* y, ThreadPool& pool) {
+void Conv2D::RunOn(const X* x, ThreadPool& pool) {
   const std::int64_t pixels = batch_ * vertical_.output * horizontal_.output;
   const auto panels = static_cast<int>(CeilDiv<std::int64_t>(pixels, panel_pixels_));
   const int blocks = kernel_.blocks();
@@ -148,20 +138,19 @@ void Conv2D::RunOn(const X* x, void* y, ThreadPool& pool) {
   const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kernels_->steps_per_thread + 1));
 
   int ranges = 1;  // of blocks
-  if (threads > 1 && !SplitsWords()) ranges = std::min(blocks, CeilDiv(threads * kTasksPerThread, panels));
+  if (threads > 1 && !epilogue_.SplitsWords()) ranges = std::min(blocks, CeilDiv(threads * kTasksPerThread, panels));
   pool.ParallelFor(panels * ranges, threads, [&](int task, int thread) {
     const std::int64_t first_pixel = std::int64_t{task / ranges} * panel_pixels_;
     const auto panel = static_cast<int>(std::min<std::int64_t>(panel_pixels_, pixels - first_pixel));
     const int range = task % ranges;
     const auto first_block = static_cast<int>(std::int64_t{blocks} * range / ranges);
     const auto end_block = static_cast<int>(std::int64_t{blocks} * (range + 1) / ranges);
-    RunPanel(x, y, first_pixel, panel, first_block, end_block, thread);
+    RunPanel(x, first_pixel, panel, first_block, end_block, thread);
   });
 }
 
 template <typename X>
-void Conv2D::RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels, int first_block, int end_block,
-                      int thread) {
+void Conv2D::RunPanel(const X* x, std::int64_t first_pixel, int pixels, int first_block, int end_block, int thread) {
   using Acc = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
   alignas(64) Acc acc[kMaxTilePixels * kBlockChannels];
   constexpr bool kBinary = std::is_same_v<X, Word>;
@@ -169,11 +158,7 @@ void Conv2D::RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels,
   const std::size_t block_words = static_cast<std::size_t>(kernel_.taps) * depth * (kBinary ? kBlockChannels : 1);
   Panel& panel = panels_[thread];
 
-  if (SplitsWords()) {
-    const int words = WordsFor(kernel_.channels_out);
-    std::memset(static_cast<Word*>(y) + first_pixel * words, 0,
-                static_cast<std::size_t>(pixels) * words * sizeof(Word));
-  }
+  if (epilogue_.SplitsWords()) epilogue_.ClearBits(first_pixel, pixels);
   int group = -1;
   for (int block = first_block; block < end_block; ++block) {
     if (block / kernel_.group_blocks() != group) {
@@ -195,7 +180,7 @@ void Conv2D::RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels,
       } else {
         kernels_->accumulate_uint8(tile_rows, count, kernel_.taps, depth, packed, zero_point_, acc);
       }
-      Write(acc, y, first_pixel + tile, count, block);
+      epilogue_.Finish(acc, first_pixel + tile, count, block);
     }
   }
 }
@@ -263,42 +248,6 @@ void Conv2D::RemovePadding(const Panel& panel, int tile_index, int block, std::i
     std::int32_t* pixel_acc = acc + panel.outside[i].pixel * kBlockChannels;
     for (int c = 0; c < kBlockChannels; ++c) pixel_acc[c] -= tap_sums[c];
   }
-}
-
-template <typename Acc>
-void Conv2D::Write(const Acc* acc, void* y, std::int64_t first_pixel, int pixels, int block) const {
-  const int group = block / kernel_.group_blocks();
-  const int first_in_group = block % kernel_.group_blocks() * kBlockChannels;
-  const int first_channel = group * kernel_.group_channels_out() + first_in_group;
-  const int channels = std::min(kBlockChannels, kernel_.group_channels_out() - first_in_group);
-  const std::size_t lane = static_cast<std::size_t>(block) * kBlockChannels;
-  FloatTransform transform = {};
-  if (thresholds_.empty()) {
-    transform = {multiplier_.data() + lane, bias_.data() + lane, pre_activation_.low,
-                 pre_activation_.high,      activation_.low,     activation_.high};
-  }
-  if (output_ == ConvOutput::kFloat32) {
-    float* floats = static_cast<float*>(y) + first_pixel * kernel_.channels_out + first_channel;
-    if constexpr (std::is_same_v<Acc, float>) {
-      kernels_->floats_from_float(acc, pixels, channels, transform, floats, kernel_.channels_out);
-    } else {
-      kernels_->floats_from_int(acc, pixels, channels, transform, floats, kernel_.channels_out);
-    }
-    return;
-  }
-  const int words_per_pixel = WordsFor(kernel_.channels_out);
-  Word* words = static_cast<Word*>(y) + first_pixel * words_per_pixel;
-  Word block_words[kMaxTilePixels];
-  const bool split = SplitsWords();
-  Word* target = split ? block_words : words + first_channel / kWordBits;
-  const int stride = split ? 1 : words_per_pixel;
-  if constexpr (std::is_same_v<Acc, float>) {
-    kernels_->bits_from_float(acc, pixels, transform, target, stride);
-  } else {
-    kernels_->bits_from_int(acc, pixels, thresholds_.data() + lane, target, stride);
-  }
-  if (!split) return;
-  for (int p = 0; p < pixels; ++p) InsertBits(block_words[p], first_channel, channels, words + p * words_per_pixel);
 }
 
 }  // namespace keras_bnn

@@ -18,43 +18,35 @@
 
 #include "core/thread_pool.h"
 #include "core/window.h"
+#include "kernels/epilogue.h"
 #include "kernels/kernel_set.h"
 #include "kernels/packed_kernel.h"
 
 namespace keras_bnn {
 
 enum class ConvInput { kBits, kFloat32, kInt8, kUInt8 };
-enum class ConvOutput { kFloat32, kBits };
-
-struct Range {
-  float low, high;
-};
 
 // What does not change with the size of the image. The pointers are read by the constructor only.
 struct ConvLayer {
   ConvInput input;
-  ConvOutput output;
   KernelShape kernel;
   int pad_value;            // 0, 1 or -1
   std::int32_t zero_point;  // of int8 and uint8 x
-  Range pre_activation;     // limits of the accumulator
-  Range activation;         // limits of y
   const Word* weights;
-  const float* multiplier;         // [channels_out], or null when thresholds are given
-  const float* bias;               // the same
-  const std::int32_t* thresholds;  // [channels_out], or null
+  EpilogueLayer epilogue;
 };
 
 class Conv2D {
  public:
-  // Repacks the weights for `kernels`. The layer must be consistent: bits out take thresholds, except for float32 x.
+  // Repacks the weights for `kernels`.
   Conv2D(const KernelSet& kernels, const ConvLayer& layer);
 
-  // Makes room for images of this size.
-  void Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads);
+  // Makes room for images of this size. `operands` has a shape for each step of the epilogue.
+  void Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
+              const std::vector<OperandShape>& operands);
 
-  // x and y are packed NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
-  void Run(const void* x, void* y, ThreadPool& pool);
+  // x and the outputs are NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
+  void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
 
  private:
   struct TapOutside {
@@ -70,35 +62,28 @@ class Conv2D {
   };
 
   template <typename X>
-  void RunOn(const X* x, void* y, ThreadPool& pool);
+  void RunOn(const X* x, ThreadPool& pool);
   template <typename X>
-  void RunPanel(const X* x, void* y, std::int64_t first_pixel, int pixels, int first_block, int end_block, int thread);
+  void RunPanel(const X* x, std::int64_t first_pixel, int pixels, int first_block, int end_block, int thread);
   template <typename X>
   void FillRows(const X* x, std::int64_t first_pixel, int pixels, Panel* panel) const;
   void ListTapsOutside(int top, int left, int pixel, std::vector<TapOutside>* outside) const;
   void RemovePadding(const Panel& panel, int tile_index, int block, std::int32_t* acc) const;
-  template <typename Acc>
-  void Write(const Acc* acc, void* y, std::int64_t first_pixel, int pixels, int block) const;
   const Word* Regroup(const Word* x, ThreadPool& pool);
 
   // Words or values of x that a tap of one group reads, and those of a whole pixel.
   int TapSize() const { return input_ == ConvInput::kBits ? kernel_.words : kernel_.channels; }
   std::int64_t PixelSize() const { return std::int64_t{kernel_.groups} * TapSize(); }
 
-  bool SplitsWords() const;  // whether a group's output bits begin inside a word
-
   const KernelSet* kernels_;
   ConvInput input_;
-  ConvOutput output_;
   KernelShape kernel_;
   int pad_value_;
   std::int32_t zero_point_;
-  Range pre_activation_, activation_;
+  Epilogue epilogue_;
 
   std::vector<Word> packed_kernel_;
   std::vector<std::int32_t> tap_sums_;  // only for binary x padded with zeros
-  std::vector<float> multiplier_, bias_;
-  std::vector<std::int32_t> thresholds_;
   std::vector<unsigned char> padding_row_;
 
   std::int64_t batch_ = 0;

@@ -38,6 +38,44 @@ struct FloatTransform {
   float low, high;
 };
 
+// What a step after the sums does to y (docs/format.md); the values are the digits of the option `steps`.
+enum class StepKind : std::uint8_t {
+  kAdd = 1,
+  kMultiply = 2,
+  kDivide = 3,
+  kPRelu = 4,
+  kRelu = 5,
+  kReluN1To1 = 6,
+  kRelu6 = 7,
+  kOutput = 8,  // y is given as it is now
+};
+
+constexpr int kMaxSteps = 15;
+
+constexpr bool ReadsOperand(StepKind kind) { return kind <= StepKind::kPRelu; }
+
+// One step for a block of 32 channels.
+struct EpilogueStep {
+  StepKind kind;
+  bool is_int8;         // whether the operand is, instead of float32
+  const void* operand;  // of the first pixel and channel
+  std::int64_t stride;  // values from a pixel to the next; 0: all pixels read the same
+  float scale;          // of int8
+  std::int32_t zero_point;
+};
+
+// Where the values of a block go: at most one of floats and int8s, and words or not.
+struct BlockOutputs {
+  float* floats;
+  std::int8_t* int8s;
+  std::int64_t stride;  // values of y from a pixel to the next
+  float scale;          // of int8s
+  std::int32_t zero_point;
+  Word* words;
+  std::int64_t words_stride;
+  Word used_bits;  // those of the block's channels; the others become 0
+};
+
 struct KernelSet {
   const char* name;
 
@@ -76,9 +114,19 @@ struct KernelSet {
   void (*bits_from_float)(const float* acc, int pixels, const FloatTransform& transform, Word* words,
                           std::int64_t stride);
 
+  // y = transform(acc), then the steps, then the outputs: what kernels/epilogue.h does in one call. Reads and writes
+  // the first `channels` of the block only; there are at most kMaxSteps steps.
+  void (*finish_int)(const std::int32_t* acc, int pixels, int channels, const FloatTransform& transform,
+                     const EpilogueStep* steps, int step_count, const BlockOutputs& outputs);
+  void (*finish_float)(const float* acc, int pixels, int channels, const FloatTransform& transform,
+                       const EpilogueStep* steps, int step_count, const BlockOutputs& outputs);
+
   // The signs of one row of x as WordsFor(channels) words: bit = x < 0, or x < zero_point.
   void (*pack_float)(const float* x, int channels, Word* words);
   void (*pack_int8)(const std::int8_t* x, int channels, std::int32_t zero_point, Word* words);
+
+  // The signs of x * multiplier + bias, each with `channels` values; one rounding for the product and one for the sum.
+  void (*pack_scaled)(const float* x, int channels, const float* multiplier, const float* bias, Word* words);
 };
 
 // The sets of this build, best first; the last one is "scalar".

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "kernels/kernel_set.h"
+#include "kernels/round_to_int8.h"
 
 #if defined(__FAST_MATH__)
 #error "-ffast-math changes what float operations give: the file format promises the same bits everywhere"
@@ -63,6 +64,117 @@ struct Transforms {
       float block[kBlockChannels];
       TransformBlock(acc + p * kBlockChannels, t, block);
       words[p * stride] = Lanes::NegativeBits(block);
+    }
+  }
+
+  // y = function(y, operand) for each channel of each pixel.
+  template <typename Function>
+  static void ForEachLane(const EpilogueStep& step, int pixels, int channels, float* y, const Function& function) {
+    for (int p = 0; p < pixels; ++p, y += kBlockChannels) {
+      float block[kBlockChannels];
+      const float* operand = block;
+      if (step.is_int8) {
+        const std::int8_t* q = static_cast<const std::int8_t*>(step.operand) + p * step.stride;
+        if (channels == kBlockChannels) {
+          for (int i = 0; i < kBlockChannels; ++i) block[i] = static_cast<float>(q[i] - step.zero_point) * step.scale;
+        } else {
+          for (int i = 0; i < channels; ++i) block[i] = static_cast<float>(q[i] - step.zero_point) * step.scale;
+          for (int i = channels; i < kBlockChannels; ++i) block[i] = 0.0f;
+        }
+      } else {
+        const float* row = static_cast<const float*>(step.operand) + p * step.stride;
+        if (channels == kBlockChannels) {
+          operand = row;
+        } else {
+          for (int i = 0; i < channels; ++i) block[i] = row[i];
+          for (int i = channels; i < kBlockChannels; ++i) block[i] = 0.0f;
+        }
+      }
+      for (int i = 0; i < kBlockChannels; ++i) y[i] = function(y[i], operand[i]);
+    }
+  }
+
+  static void ClampBlocks(int pixels, float low, float high, float* y) {
+    for (int i = 0; i < pixels * kBlockChannels; ++i) y[i] = Clamp(y[i], low, high);
+  }
+
+  static void ApplyStep(const EpilogueStep& step, int pixels, int channels, float* y) {
+    constexpr float kInfinity = __builtin_huge_valf();
+    switch (step.kind) {
+      case StepKind::kAdd:
+        return ForEachLane(step, pixels, channels, y, [](float x, float a) { return x + a; });
+      case StepKind::kMultiply:
+        return ForEachLane(step, pixels, channels, y, [](float x, float a) { return x * a; });
+      case StepKind::kDivide:
+        return ForEachLane(step, pixels, channels, y, [](float x, float a) { return x / a; });
+      case StepKind::kPRelu:
+        return ForEachLane(step, pixels, channels, y, [](float x, float a) {
+          const float product = x * a;
+          return x < 0.0f ? product : x;
+        });
+      case StepKind::kRelu:
+        return ClampBlocks(pixels, 0.0f, kInfinity, y);
+      case StepKind::kReluN1To1:
+        return ClampBlocks(pixels, -1.0f, 1.0f, y);
+      case StepKind::kRelu6:
+        return ClampBlocks(pixels, 0.0f, 6.0f, y);
+      case StepKind::kOutput:
+        break;
+    }
+  }
+
+  static void WriteBlocks(const float* blocks, int pixels, int channels, const BlockOutputs& outputs) {
+    for (int p = 0; p < pixels; ++p, blocks += kBlockChannels) {
+      if (outputs.floats != nullptr) {
+        float* y = outputs.floats + p * outputs.stride;
+        if (channels == kBlockChannels) {
+          for (int i = 0; i < kBlockChannels; ++i) y[i] = blocks[i];
+        } else {
+          for (int i = 0; i < channels; ++i) y[i] = blocks[i];
+        }
+      } else if (outputs.int8s != nullptr) {
+        std::int8_t* y = outputs.int8s + p * outputs.stride;
+        std::int8_t block[kBlockChannels];
+        for (int i = 0; i < kBlockChannels; ++i) block[i] = RoundToInt8(blocks[i], outputs.scale, outputs.zero_point);
+        if (channels == kBlockChannels) {
+          for (int i = 0; i < kBlockChannels; ++i) y[i] = block[i];
+        } else {
+          for (int i = 0; i < channels; ++i) y[i] = block[i];
+        }
+      }
+    }
+  }
+
+  template <typename Acc>
+  static void Finish(const Acc* acc, int pixels, int channels, const FloatTransform& t, const EpilogueStep* steps,
+                     int step_count, const BlockOutputs& outputs) {
+    alignas(64) float y[kMaxTilePixels * kBlockChannels];
+    for (int p = 0; p < pixels; ++p) TransformBlock(acc + p * kBlockChannels, t, y + p * kBlockChannels);
+    bool written = false;
+    for (int i = 0; i < step_count; ++i) {
+      if (steps[i].kind == StepKind::kOutput) {
+        WriteBlocks(y, pixels, channels, outputs);
+        written = true;
+      } else {
+        ApplyStep(steps[i], pixels, channels, y);
+      }
+    }
+    if (!written) WriteBlocks(y, pixels, channels, outputs);
+    if (outputs.words == nullptr) return;
+    for (int p = 0; p < pixels; ++p) {
+      outputs.words[p * outputs.words_stride] = Lanes::NegativeBits(y + p * kBlockChannels) & outputs.used_bits;
+    }
+  }
+
+  static void PackScaled(const float* x, int channels, const float* multiplier, const float* bias, Word* words) {
+    for (; channels > 0; channels -= kWordBits, x += kWordBits, multiplier += kWordBits, bias += kWordBits) {
+      float block[kWordBits] = {};
+      if (channels >= kWordBits) {
+        for (int i = 0; i < kWordBits; ++i) block[i] = x[i] * multiplier[i] + bias[i];
+      } else {
+        for (int i = 0; i < channels; ++i) block[i] = x[i] * multiplier[i] + bias[i];
+      }
+      *words++ = Lanes::NegativeBits(block);
     }
   }
 
@@ -152,8 +264,11 @@ struct KernelSetOf {
             T::template Floats<float>,
             T::BitsFromInt,
             T::BitsFromFloat,
+            T::template Finish<std::int32_t>,
+            T::template Finish<float>,
             T::PackFloat,
-            T::PackInt8};
+            T::PackInt8,
+            T::PackScaled};
   }
 };
 

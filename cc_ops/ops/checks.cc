@@ -7,6 +7,16 @@
 #include "core/refusal.h"
 
 namespace keras_bnn {
+namespace {
+
+void CheckCount(const char* what, const std::vector<TensorInfo>& tensors, int expected, int or_expected) {
+  const auto count = static_cast<int>(tensors.size());
+  if (count == expected || count == or_expected) return;
+  if (expected == or_expected) Refuse("the op has %d %s; expected %d", count, what, expected);
+  Refuse("the op has %d %s; expected %d or %d", count, what, expected, or_expected);
+}
+
+}  // namespace
 
 std::string ShapeText(const std::vector<int>& dims) {
   std::string text = "[";
@@ -32,32 +42,28 @@ std::int64_t CheckedElements(const char* what, const std::vector<int>& dims) {
   return empty ? 0 : elements;
 }
 
-void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high) {
-  const auto count = static_cast<int>(inputs.size());
-  if (count < low || count > high) {
-    Refuse("the op has %d inputs; expected %d%s", count, low, low == high ? "" : " or 4");
-  }
+void CheckInputCount(const std::vector<TensorInfo>& inputs, int expected, int or_expected) {
+  CheckCount("inputs", inputs, expected, or_expected);
   for (const TensorInfo& input : inputs) {
     if (input.absent) Refuse("an input is left out; expected all inputs");
   }
 }
 
-void CheckOutputCount(const std::vector<TensorInfo>& outputs, int low, int high) {
-  const auto count = static_cast<int>(outputs.size());
-  if (count < low || count > high) {
-    Refuse("the op has %d outputs; expected %d%s", count, low, low == high ? "" : " or 2");
-  }
+void CheckOutputCount(const std::vector<TensorInfo>& outputs, int expected, int or_expected) {
+  CheckCount("outputs", outputs, expected, or_expected);
 }
 
-void CheckQuantization(const TensorInfo& x) {
-  if (x.type != ElementType::kInt8 && x.type != ElementType::kUInt8) return;
+void CheckQuantization(const char* what, const TensorInfo& tensor) {
+  if (tensor.type != ElementType::kInt8 && tensor.type != ElementType::kUInt8) return;
   // The runtime leaves the scale 0 where a tensor has none, or one per channel.
-  if (x.scale == 0.0f) {
-    Refuse("the input is %s without a scale; expected one scale and zero point for the whole tensor", NameOf(x.type));
+  if (tensor.scale == 0.0f) {
+    Refuse("%s is %s without a scale; expected one scale and zero point for the whole tensor", what,
+           NameOf(tensor.type));
   }
-  const int low = x.type == ElementType::kInt8 ? -128 : 0;
-  if (x.zero_point < low || x.zero_point > low + 255) {
-    Refuse("the input is %s with the zero point %d; expected %d to %d", NameOf(x.type), x.zero_point, low, low + 255);
+  const int low = tensor.type == ElementType::kInt8 ? -128 : 0;
+  if (tensor.zero_point < low || tensor.zero_point > low + 255) {
+    Refuse("%s is %s with the zero point %d; expected %d to %d", what, NameOf(tensor.type), tensor.zero_point, low,
+           low + 255);
   }
 }
 

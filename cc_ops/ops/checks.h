@@ -16,13 +16,15 @@ std::string ShapeText(const std::vector<int>& dims);  // "[1, 28, 28, 1]"
 // out).
 std::int64_t CheckedElements(const char* what, const std::vector<int>& dims);
 
-// Refuses another number of inputs, and inputs that are left out.
-void CheckInputCount(const std::vector<TensorInfo>& inputs, int low, int high);
+// Refuses a number of inputs that is neither of the two, and inputs that are left out.
+void CheckInputCount(const std::vector<TensorInfo>& inputs, int expected, int or_expected);
 
-void CheckOutputCount(const std::vector<TensorInfo>& outputs, int low, int high);
+// Refuses a number of outputs that is neither of the two.
+void CheckOutputCount(const std::vector<TensorInfo>& outputs, int expected, int or_expected);
 
-// Refuses int8 or uint8 x without one scale and zero point for the whole tensor, and a zero point outside the type.
-void CheckQuantization(const TensorInfo& x);
+// Refuses an int8 or uint8 tensor without one scale and zero point for the whole tensor, and a zero point outside the
+// type.
+void CheckQuantization(const char* what, const TensorInfo& tensor);
 
 void CheckRank(const char* what, const TensorInfo& tensor, int rank);
 

@@ -1,6 +1,7 @@
 // BnnConv2D: convolution with a binary kernel.
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "core/refusal.h"
 #include "ops/checks.h"
@@ -16,18 +17,16 @@ struct Conv2DOptions {
   Padding padding;
   int pad_top, pad_bottom, pad_left, pad_right;  // pixels
   int pad_value;
-  Activations activations;
+  EpilogueOptions epilogue;
 };
 
 class Conv2DOp : public Op {
  public:
-  explicit Conv2DOp(const Conv2DOptions& options) : options_(options) {}
+  explicit Conv2DOp(Conv2DOptions options) : options_(std::move(options)) {}
 
   std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
                             const Resources& resources) override {
-    CheckInputCount(inputs, 3, 4);
-    CheckOutputCount(outputs, 1, 1);
-    const ElementType output = outputs[0].type;
+    CheckTensors(inputs, outputs, options_.epilogue);
     const TensorInfo& x = inputs[0];
     CheckRank("the input", x, 4);
     CheckedElements("the input", x.dims);
@@ -38,22 +37,19 @@ class Conv2DOp : public Op {
                                           options_.padding, options_.pad_top, options_.pad_bottom);
     const Window horizontal = Window::Place("width", x.dims[2], width, options_.stride_w, options_.dilation_w,
                                             options_.padding, options_.pad_left, options_.pad_right);
-    const std::vector<int> pixels = {x.dims[0], vertical.output, horizontal.output, kernel.channels_out};
-    CheckedElements("the output", pixels);
+    const Dims y = {x.dims[0], vertical.output, horizontal.output, kernel.channels_out};
+    CheckedElements("the output", y);
     if (!conv_) {
-      ConvLayer layer = DescribeLayer(inputs, output, kernel, options_.activations, options_.pad_value);
-      layer.weights = static_cast<const Word*>(inputs[1].constant);
-      conv_.emplace(resources.kernels, layer);
+      conv_.emplace(resources.kernels, DescribeLayer(inputs, outputs, kernel, options_.epilogue, options_.pad_value));
     }
-    conv_->Resize(x.dims[0], vertical, horizontal, resources.threads);
-    std::vector<int> dims = pixels;
-    if (output == ElementType::kInt32) dims.back() = WordsFor(kernel.channels_out);
-    return {dims};
+    conv_->Resize(x.dims[0], vertical, horizontal, resources.threads,
+                  CheckOperands(inputs, options_.epilogue, y, true));
+    return OutputDims(outputs, y);
   }
 
   void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
            const Resources& resources) override {
-    conv_->Run(inputs[0], outputs[0], resources.pool);
+    conv_->Run(inputs[0], DataOf(inputs, outputs), resources.pool);
   }
 
  private:
@@ -102,7 +98,7 @@ std::unique_ptr<Op> MakeConv2D(Options* options) {
   conv.pad_left = options->Optional("pad_left", 0, most, 0);
   conv.pad_right = options->Optional("pad_right", 0, most, 0);
   conv.pad_value = options->Optional("pad_value", -1, 1, 0);
-  conv.activations = Activations::From(options);
+  conv.epilogue = EpilogueOptions::From(options);
   return std::make_unique<Conv2DOp>(conv);
 }
 

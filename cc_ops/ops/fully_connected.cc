@@ -1,6 +1,7 @@
 // BnnFullyConnected: a dense layer with a binary kernel, as a convolution of one tap whose images are the rows.
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "core/refusal.h"
 #include "ops/checks.h"
@@ -12,33 +13,27 @@ namespace {
 
 class FullyConnectedOp : public Op {
  public:
-  FullyConnectedOp(int channels_in, const Activations& activations)
-      : channels_in_(channels_in), activations_(activations) {}
+  FullyConnectedOp(int channels_in, EpilogueOptions epilogue)
+      : channels_in_(channels_in), epilogue_(std::move(epilogue)) {}
 
   std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
                             const Resources& resources) override {
-    CheckInputCount(inputs, 3, 4);
-    CheckOutputCount(outputs, 1, 1);
-    const ElementType output = outputs[0].type;
+    CheckTensors(inputs, outputs, epilogue_);
     const TensorInfo& x = inputs[0];
     const KernelShape kernel = CheckedKernel(x, inputs[1]);
     const int row = x.type == ElementType::kInt32 ? kernel.words : kernel.channels;
-    std::vector<int> dims = OutputDims(x, row);
-    dims.back() = kernel.channels_out;
-    CheckedElements("the output", dims);
-    if (!conv_) {
-      ConvLayer layer = DescribeLayer(inputs, output, kernel, activations_, 0);
-      layer.weights = static_cast<const Word*>(inputs[1].constant);
-      conv_.emplace(resources.kernels, layer);
-    }
-    conv_->Resize(CheckedElements("the input", x.dims) / row, Window(), Window(), resources.threads);
-    if (output == ElementType::kInt32) dims.back() = WordsFor(kernel.channels_out);
-    return {dims};
+    Dims y = RowDims(x, row);
+    y.back() = kernel.channels_out;
+    CheckedElements("the output", y);
+    if (!conv_) conv_.emplace(resources.kernels, DescribeLayer(inputs, outputs, kernel, epilogue_, 0));
+    conv_->Resize(CheckedElements("the input", x.dims) / row, Window(), Window(), resources.threads,
+                  CheckOperands(inputs, epilogue_, y, false));
+    return OutputDims(outputs, y);
   }
 
   void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
            const Resources& resources) override {
-    conv_->Run(inputs[0], outputs[0], resources.pool);
+    conv_->Run(inputs[0], DataOf(inputs, outputs), resources.pool);
   }
 
  private:
@@ -58,7 +53,7 @@ class FullyConnectedOp : public Op {
   }
 
   // The dimensions of x with the last one standing for a row: kept when x's last dimension is a row, else [rows, .].
-  static std::vector<int> OutputDims(const TensorInfo& x, int row) {
+  static Dims RowDims(const TensorInfo& x, int row) {
     const std::int64_t elements = CheckedElements("the input", x.dims);
     if (x.rank() >= 1 && x.last_dim() == row) return x.dims;
     std::int64_t tail = 1;
@@ -71,7 +66,7 @@ class FullyConnectedOp : public Op {
   }
 
   int channels_in_;
-  Activations activations_;
+  EpilogueOptions epilogue_;
   std::optional<Conv2D> conv_;
 };
 
@@ -79,7 +74,7 @@ class FullyConnectedOp : public Op {
 
 std::unique_ptr<Op> MakeFullyConnected(Options* options) {
   const int channels_in = options->Required("channels_in", 1, std::numeric_limits<int>::max());
-  return std::make_unique<FullyConnectedOp>(channels_in, Activations::From(options));
+  return std::make_unique<FullyConnectedOp>(channels_in, EpilogueOptions::From(options));
 }
 
 }  // namespace keras_bnn

@@ -1,4 +1,4 @@
-// BnnQuantize: the signs of float32 or int8 channels as packed bits.
+// BnnQuantize: the signs of float32 or int8 channels, or of x * multiplier + bias, as packed bits.
 #include <algorithm>
 
 #include "core/refusal.h"
@@ -16,14 +16,14 @@ class Quantize : public Op {
  public:
   std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
                             const Resources&) override {
-    CheckInputCount(inputs, 1, 1);
+    CheckInputCount(inputs, 1, 3);
     CheckOutputCount(outputs, 1, 1);
     const ElementType output = outputs[0].type;
     const TensorInfo& x = inputs[0];
     if (x.type != ElementType::kFloat32 && x.type != ElementType::kInt8) {
       Refuse("the input is %s; expected float32 or int8", NameOf(x.type));
     }
-    CheckQuantization(x);
+    CheckQuantization("the input", x);
     if (output != ElementType::kInt32) Refuse("the output is %s; expected int32 words", NameOf(output));
     if (x.rank() < 1) Refuse("the input is a scalar; expected at least 1 dimension");
     type_ = x.type;
@@ -31,6 +31,14 @@ class Quantize : public Op {
     channels_ = x.last_dim();
     if (channels_ < 1) Refuse("the input has the shape %s; expected at least 1 channel", ShapeText(x.dims).c_str());
     rows_ = CheckedElements("the input", x.dims) / channels_;
+    scaled_ = inputs.size() == 3;
+    if (scaled_) {
+      if (type_ != ElementType::kFloat32) {
+        Refuse("the input is %s with a multiplier and a bias; expected float32", NameOf(type_));
+      }
+      CheckedConstant("multipliers", inputs[1], ElementType::kFloat32, {channels_});
+      CheckedConstant("biases", inputs[2], ElementType::kFloat32, {channels_});
+    }
     std::vector<int> dims = x.dims;
     dims.back() = WordsFor(channels_);
     return {dims};
@@ -47,7 +55,11 @@ class Quantize : public Op {
       const std::int64_t end = std::min(first + kRowsPerTask, rows_);
       for (std::int64_t row = first; row < end; ++row) {
         Word* out = static_cast<Word*>(outputs[0]) + row * words;
-        if (type_ == ElementType::kFloat32) {
+        if (scaled_) {
+          resources.kernels.pack_scaled(static_cast<const float*>(inputs[0]) + row * channels_, channels_,
+                                        static_cast<const float*>(inputs[1]), static_cast<const float*>(inputs[2]),
+                                        out);
+        } else if (type_ == ElementType::kFloat32) {
           resources.kernels.pack_float(static_cast<const float*>(inputs[0]) + row * channels_, channels_, out);
         } else {
           resources.kernels.pack_int8(static_cast<const std::int8_t*>(inputs[0]) + row * channels_, channels_,
@@ -61,6 +73,7 @@ class Quantize : public Op {
   ElementType type_ = ElementType::kFloat32;
   std::int32_t zero_point_ = 0;
   int channels_ = 1;
+  bool scaled_ = false;  // whether a multiplier and a bias follow x
   std::int64_t rows_ = 0;
 };
 

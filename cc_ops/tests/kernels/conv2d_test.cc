@@ -26,7 +26,7 @@ class Conv2DTest : public KernelSetTest {
     const Image image = layer.MakeImage(batch, height, width, &random);
     for (const ConvOutput output : kOutputs) {
       Conv2D conv(kernels(), layer.Describe(output));
-      conv.Resize(batch, shape.Vertical(height), shape.Horizontal(width), 1);
+      conv.Resize(batch, shape.Vertical(height), shape.Horizontal(width), 1, {});
       layer.ExpectPlainOutput(&conv, output, image, &pool_, edge);
     }
   }
@@ -202,7 +202,7 @@ TEST_P(Conv2DTest, ResizesBetweenRuns) {
       Conv2D conv(kernels(), layer.Describe(output));
       for (const auto& [batch, height, width] : kSizes) {
         const Image image = layer.MakeImage(batch, height, width, &random);
-        conv.Resize(batch, shape.Vertical(height), shape.Horizontal(width), 1);
+        conv.Resize(batch, shape.Vertical(height), shape.Horizontal(width), 1, {});
         layer.ExpectPlainOutput(&conv, output, image, &pool_, Edge::kAfter);
       }
     }
@@ -214,8 +214,9 @@ TEST_P(Conv2DTest, AnEmptyBatchGivesNothing) {
   Random random(21);
   const RandomLayer layer(shape, &random);
   Conv2D conv(kernels(), layer.Describe(ConvOutput::kBits));
-  conv.Resize(0, shape.Vertical(5), shape.Horizontal(5), 4);
-  conv.Run(nullptr, nullptr, pool_);
+  conv.Resize(0, shape.Vertical(5), shape.Horizontal(5), 4, {});
+  void* const outputs[] = {nullptr};
+  conv.Run(nullptr, {nullptr, outputs}, pool_);
 }
 
 TEST_P(Conv2DTest, RunAllocatesNothing) {
@@ -228,11 +229,12 @@ TEST_P(Conv2DTest, RunAllocatesNothing) {
       Random random(22);
       const RandomLayer layer(shape, &random);
       Conv2D conv(kernels(), layer.Describe(output));
-      conv.Resize(1, shape.Vertical(40), shape.Horizontal(40), 2);
+      conv.Resize(1, shape.Vertical(40), shape.Horizontal(40), 2, {});
       const std::vector<float> x(40 * 40 * 40);
       std::vector<float> y(40 * 40 * 34);
+      void* const outputs[] = {y.data()};
       const std::size_t before = AllocationCount();
-      for (int run = 0; run < 3; ++run) conv.Run(x.data(), y.data(), pool_);
+      for (int run = 0; run < 3; ++run) conv.Run(x.data(), {nullptr, outputs}, pool_);
       EXPECT_EQ(AllocationCount(), before);
     }
   }

@@ -9,6 +9,7 @@
 #include "support/kernel_set_test.h"
 #include "support/plain.h"
 #include "support/random.h"
+#include "support/random_layer.h"
 
 namespace keras_bnn {
 namespace {
@@ -42,15 +43,17 @@ class Conv2DThreadsTest : public KernelSetTest {
     const std::vector<std::int32_t> thresholds = random.Ints(channels_out, -9, 9);
     ConvLayer description = {};
     description.input = layer.input;
-    description.output = layer.output;
     description.kernel = kernel;
-    description.pre_activation = description.activation = kNoActivation;
     description.weights = weights.data();
+    EpilogueLayer& epilogue = description.epilogue;
+    epilogue.y = layer.output == ConvOutput::kFloat32 ? OutputType::kFloat32 : OutputType::kNone;
+    epilogue.bits = layer.output == ConvOutput::kBits;
+    epilogue.pre_activation = epilogue.activation = kNoActivation;
     if (layer.output == ConvOutput::kBits && layer.input != ConvInput::kFloat32) {
-      description.thresholds = thresholds.data();
+      epilogue.thresholds = thresholds.data();
     } else {
-      description.multiplier = multiplier.data();
-      description.bias = bias.data();
+      epilogue.multiplier = multiplier.data();
+      epilogue.bias = bias.data();
     }
 
     const int batch = BatchFor(layer);
@@ -67,14 +70,16 @@ class Conv2DThreadsTest : public KernelSetTest {
     Conv2D conv(kernels(), description);
     std::vector<Word> alone(pixels * outputs, 0xa5a5a5a5);
     ThreadPool pool;
-    conv.Resize(batch, window, window, 1);
-    conv.Run(x, alone.data(), pool);
+    conv.Resize(batch, window, window, 1, {});
+    void* const alone_outputs[] = {alone.data()};
+    conv.Run(x, {nullptr, alone_outputs}, pool);
     for (const int threads : {2, 3, 4}) {
       pool.Grow(threads);
-      conv.Resize(batch, window, window, threads);
+      conv.Resize(batch, window, window, threads, {});
       for (int run = 0; run < 2; ++run) {
         std::vector<Word> together(alone.size(), 0x5a5a5a5a);
-        conv.Run(x, together.data(), pool);
+        void* const together_outputs[] = {together.data()};
+        conv.Run(x, {nullptr, together_outputs}, pool);
         ASSERT_EQ(together, alone) << threads << " threads";
       }
     }

@@ -160,9 +160,8 @@ TEST_F(Conv2DOpTest, RefusalsOfChannelParametersAndOutput) {
   const TensorInfo x = Variable(ElementType::kInt32, {1, 4, 4, 2});
   EXPECT_REFUSAL(Prepare({x, weights_info_}, ElementType::kFloat32), "the op has 2 inputs; expected 3 or 4");
   EXPECT_REFUSAL(Prepare(BitInputs(x), ElementType::kFloat32), "expected x, weights, multiplier and bias");
-  EXPECT_REFUSAL(Prepare(FloatInputs(x), ElementType::kInt32), "expected x, weights and thresholds for packed output");
   EXPECT_REFUSAL(Prepare(FloatInputs(x), ElementType::kUInt8),
-                 "the output is of uint8; expected float32, or int32 words");
+                 "the output is of uint8; expected float32, int8, or int32 words");
   std::vector<TensorInfo> inputs = BitInputs(x);
   inputs[2].dims = {5};
   EXPECT_REFUSAL(Prepare(inputs, ElementType::kInt32), "the thresholds are int32 [5]; expected int32 [6]");

@@ -31,7 +31,7 @@ TEST_F(DequantizeTest, BitsBecomePlusAndMinusOne) {
 TEST_F(DequantizeTest, Refusals) {
   const TensorInfo x = Variable(ElementType::kInt32, {2, 2});
   EXPECT_REFUSAL(harness_.Prepare(op_.get(), {x, x}, ElementType::kFloat32), "the op has 2 inputs; expected 1");
-  EXPECT_REFUSAL(Prepare(x, ElementType::kInt8), "the output is int8; expected float32");
+  EXPECT_REFUSAL(Prepare(x, ElementType::kUInt8), "the output is uint8; expected float32 or int8");
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kFloat32, {2, 2})), "the input is float32; expected int32 words");
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kInt32, {2, 3})),
                  "the input has the shape [2, 3]; expected 2 words last, for 37 channels");

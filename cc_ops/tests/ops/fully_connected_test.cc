@@ -113,10 +113,8 @@ TEST_F(FullyConnectedTest, Refusals) {
   EXPECT_REFUSAL(prepare({x, weights_info_}, ElementType::kFloat32), "the op has 2 inputs; expected 3 or 4");
   EXPECT_REFUSAL(prepare(BitInputs(x), ElementType::kFloat32),
                  "the op has 3 inputs; expected x, weights, multiplier and bias");
-  EXPECT_REFUSAL(prepare(FloatInputs(x), ElementType::kInt32),
-                 "the op has 4 inputs; expected x, weights and thresholds for packed output");
-  EXPECT_REFUSAL(prepare(FloatInputs(x), ElementType::kInt8),
-                 "the output is of int8; expected float32, or int32 words");
+  EXPECT_REFUSAL(prepare(FloatInputs(x), ElementType::kUInt8),
+                 "the output is of uint8; expected float32, int8, or int32 words");
   EXPECT_REFUSAL(prepare(FloatInputs(Variable(ElementType::kOther, {4, kChannelsIn})), ElementType::kFloat32),
                  "the input is of another type; expected int32 words, float32, int8 or uint8");
   EXPECT_REFUSAL(

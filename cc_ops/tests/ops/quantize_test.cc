@@ -62,8 +62,8 @@ TEST_F(QuantizeTest, OneDimensionAndEmptyBatch) {
 
 TEST_F(QuantizeTest, Refusals) {
   const TensorInfo x = Variable(ElementType::kFloat32, {2, 40});
-  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {}, ElementType::kInt32), "the op has 0 inputs; expected 1");
-  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {x, x}, ElementType::kInt32), "the op has 2 inputs; expected 1");
+  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {}, ElementType::kInt32), "the op has 0 inputs; expected 1 or 3");
+  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {x, x}, ElementType::kInt32), "the op has 2 inputs; expected 1 or 3");
   EXPECT_REFUSAL(Prepare(x, ElementType::kFloat32), "the output is float32; expected int32 words");
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kUInt8, {2, 40})), "the input is uint8; expected float32 or int8");
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kInt32, {2, 40})), "the input is int32; expected float32 or int8");

@@ -57,19 +57,20 @@ ConvLayer RandomLayer::Describe(ConvOutput output) const {
   const int group_channels = shape_.channels_in / shape_.groups;
   ConvLayer layer = {};
   layer.input = shape_.input;
-  layer.output = output;
+  layer.epilogue.y = output == ConvOutput::kFloat32 ? OutputType::kFloat32 : OutputType::kNone;
+  layer.epilogue.bits = output == ConvOutput::kBits;
   layer.kernel = {shape_.groups, shape_.channels_out, shape_.kernel_h * shape_.kernel_w, WordsFor(group_channels),
                   group_channels};
   layer.pad_value = shape_.pad_value;
   layer.zero_point = zero_point_;
-  layer.pre_activation = pre_activation_;
-  layer.activation = activation_;
+  layer.epilogue.pre_activation = pre_activation_;
+  layer.epilogue.activation = activation_;
   layer.weights = weights_.data();
   if (output == ConvOutput::kBits && shape_.input != ConvInput::kFloat32) {
-    layer.thresholds = thresholds_.data();
+    layer.epilogue.thresholds = thresholds_.data();
   } else {
-    layer.multiplier = multiplier_.data();
-    layer.bias = bias_.data();
+    layer.epilogue.multiplier = multiplier_.data();
+    layer.epilogue.bias = bias_.data();
   }
   return layer;
 }
@@ -186,7 +187,8 @@ void RandomLayer::ExpectPlainOutput(Conv2D* conv, ConvOutput output, const Image
   const GuardedArray<unsigned char> x = Stored(image, edge);
   GuardedArray<unsigned char> y(pixels * per_pixel * 4, edge);
   std::fill(y.begin(), y.end(), static_cast<unsigned char>(0xa5));
-  conv->Run(x.data(), y.data(), *pool);
+  void* const outputs[] = {y.data()};
+  conv->Run(x.data(), {nullptr, outputs}, *pool);
   if (shape_.input == ConvInput::kFloat32) {
     ExpectOutputOf(PlainSums<float>(image), output, y.data());
   } else {

@@ -13,6 +13,9 @@
 
 namespace keras_bnn {
 
+// The only output of a layer without steps.
+enum class ConvOutput { kFloat32, kBits };
+
 struct ConvShape {
   ConvInput input = ConvInput::kBits;
   int channels_in = 1, channels_out = 1, groups = 1;
