@@ -97,6 +97,7 @@ def _check_packed_op(op: Op) -> None:
         window = [(op.options[f"window_{axis}"] - 1, op.options[f"stride_{axis}"]) for axis in "hw"]
         size = [_size(x.dims[1 + axis], *window[axis], op.options["padding"], 0) for axis in (0, 1)]
         _check_dims(op, y, (x.dims[0], *size, x.dims[-1]), "int32")
+        _check_parameters(op, op.inputs[1:], x.dims[-1], "int32")
     else:
         _check_kernel_op(op, x)
 

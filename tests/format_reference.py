@@ -215,11 +215,21 @@ def bnn_fully_connected(
 
 
 def bnn_max_pool_2d(
-    x: Array, *, version: int, window_h: int, window_w: int, padding: int, stride_h: int = 1, stride_w: int = 1
+    x: Array,
+    minimum: Array | None = None,
+    *,
+    version: int,
+    window_h: int,
+    window_w: int,
+    padding: int,
+    stride_h: int = 1,
+    stride_w: int = 1,
 ) -> Array:
-    """BnnMaxPool2D: the maximum of +1 and -1; a pixel outside the image is -1, so it never decides."""
+    """BnnMaxPool2D: the maximum of +1 and -1, or the minimum of the channels whose bit in `minimum` is set."""
     _check_version(version)
-    return pack(_max_pool(unpack(x), -1, (window_h, window_w), (stride_h, stride_w), padding))
+    turned = np.ones(1, np.int64) if minimum is None else unpack(minimum)
+    # A pixel outside the image is -1, so it never decides.
+    return pack(_max_pool(unpack(x) * turned, -1, (window_h, window_w), (stride_h, stride_w), padding) * turned)
 
 
 class _Window:

@@ -19,8 +19,8 @@ Span InsideOf(const Window& window, int output) {
 
 }  // namespace
 
-void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const Window& horizontal, int words, Word* y,
-               ThreadPool& pool, int threads) {
+void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const Window& horizontal, int words,
+               const Word* minimum, Word* y, ThreadPool& pool, int threads) {
   const auto lines = static_cast<int>(batch * vertical.output);
   const std::int64_t work = std::int64_t{lines} * horizontal.output * words * vertical.size * horizontal.size;
   const auto useful = static_cast<int>(std::min<std::int64_t>(threads, work / kWordsPerThread + 1));
@@ -34,8 +34,15 @@ void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const 
       for (int i = rows.begin; i < rows.end; ++i) {
         const Word* pixel = image + (std::int64_t{i} * horizontal.input + columns.begin) * words;
         for (int j = columns.begin; j < columns.end; ++j, pixel += words) {
-          for (int w = 0; w < words; ++w) out[w] &= pixel[w];
+          if (minimum == nullptr) {
+            for (int w = 0; w < words; ++w) out[w] &= pixel[w];
+          } else {
+            for (int w = 0; w < words; ++w) out[w] &= pixel[w] ^ minimum[w];
+          }
         }
+      }
+      if (minimum != nullptr) {
+        for (int w = 0; w < words; ++w) out[w] ^= minimum[w];
       }
     }
   });

@@ -12,9 +12,10 @@
 namespace keras_bnn {
 
 // x is [batch, vertical.input, horizontal.input, words], y the same with the outputs' sizes. Pixels outside the image
-// do not take part.
-void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const Window& horizontal, int words, Word* y,
-               ThreadPool& pool, int threads);
+// do not take part. Channels whose bit is set in minimum, of `words` words, get the smallest value instead; null for
+// none.
+void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const Window& horizontal, int words,
+               const Word* minimum, Word* y, ThreadPool& pool, int threads);
 
 }  // namespace keras_bnn
 

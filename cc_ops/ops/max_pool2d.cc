@@ -22,7 +22,7 @@ class MaxPool2DOp : public Op {
 
   std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
                             const Resources&) override {
-    CheckInputCount(inputs, 1, 1);
+    CheckInputCount(inputs, 1, 2);
     CheckOutputCount(outputs, 1, 1);
     const ElementType output = outputs[0].type;
     const TensorInfo& x = inputs[0];
@@ -32,6 +32,9 @@ class MaxPool2DOp : public Op {
     CheckedElements("the input", x.dims);
     batch_ = x.dims[0];
     words_ = x.dims[3];
+    if (inputs.size() == 2) {
+      minimum_ = static_cast<const Word*>(CheckedConstant("minimum", inputs[1], ElementType::kInt32, {words_}));
+    }
     vertical_ = Window::Place("height", x.dims[1], options_.window_h, options_.stride_h, 1, options_.padding, 0, 0);
     horizontal_ = Window::Place("width", x.dims[2], options_.window_w, options_.stride_w, 1, options_.padding, 0, 0);
     const std::vector<int> dims = {x.dims[0], vertical_.output, horizontal_.output, words_};
@@ -41,7 +44,7 @@ class MaxPool2DOp : public Op {
 
   void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
            const Resources& resources) override {
-    MaxPool2D(static_cast<const Word*>(inputs[0]), batch_, vertical_, horizontal_, words_,
+    MaxPool2D(static_cast<const Word*>(inputs[0]), batch_, vertical_, horizontal_, words_, minimum_,
               static_cast<Word*>(outputs[0]), resources.pool, resources.threads);
   }
 
@@ -49,6 +52,7 @@ class MaxPool2DOp : public Op {
   MaxPoolOptions options_;
   std::int64_t batch_ = 0;
   int words_ = 0;
+  const Word* minimum_ = nullptr;  // the file's
   Window vertical_, horizontal_;
 };
 

@@ -1,7 +1,7 @@
 """MUL and ADD per channel in front of a sign become the sign's own multiplier and bias.
 
-A batch normalization whose result only a sign reads, or the trainable threshold of ReActNet's RSign: what comes in goes
-on as float elsewhere, and the sign of `x * multiplier + bias` is computed in one pass over x.
+A batch normalization in front of a sign, or the trainable threshold of ReActNet's RSign. Others may read what it
+computes as well: a sign of x is as cheap, and the op that computes x can give it beside x.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FoldShift(Pass[ShiftMatch]):
         multiplier, bias = np.ones(channels, np.float32), np.zeros(channels, np.float32)
         folded = False
         for kind in ("ADD", "MUL"):
-            operand = _operand(graph, x, kind)
+            operand = _operand(x, kind)
             if operand is None:
                 continue
             x, values = operand
@@ -55,12 +55,10 @@ class FoldShift(Pass[ShiftMatch]):
         graph.morph(op, op.kind, [match.x, multiplier, bias], {})
 
 
-def _operand(graph: Graph, y: Tensor, kind: str) -> tuple[Tensor, Array] | None:
-    """Returns x and values per channel when y is x times or plus them and only one op reads it."""
+def _operand(y: Tensor, kind: str) -> tuple[Tensor, Array] | None:
+    """Returns x and values per channel when y is x times or plus them."""
     op = y.producer
     if op is None or op.kind != kind or op.options.fusedActivationFunction != NO_ACTIVATION:
-        return None
-    if len(y.users) != 1 or graph.is_kept(y):
         return None
     operand = constant_operand(op)
     if operand is None or operand[0].dims != y.dims or operand[0].type_name != "float32":

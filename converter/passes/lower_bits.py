@@ -43,7 +43,7 @@ class LowerBits(Pass[Match]):
         source = x.producer.input(0)
         assert source is not None
         if op.kind == "MAX_POOL_2D":
-            graph.add_op("BnnMaxPool2D", [source], [bits], _pool_options(op), before=op)
+            graph.add_op("BnnMaxPool2D", [source], [bits], pool_options(op), before=op)
         else:
             graph.add_op(op.kind, [source, *self._shape(graph, op, bits)], [bits], self._reshape_options(op), before=op)
         graph.morph(op, "BnnDequantize", [bits], {"channels": channels})
@@ -57,7 +57,8 @@ class LowerBits(Pass[Match]):
         return None if op.kind == "RESHAPE" else op.options
 
 
-def _pool_options(op: Op) -> dict[str, int]:
+def pool_options(op: Op) -> dict[str, int]:
+    """Returns the options of BnnMaxPool2D for those of MAX_POOL_2D."""
     options = op.options
     return {
         "window_h": options.filterHeight,

@@ -1,4 +1,4 @@
-// MaxPool2D against the largest of +1 and -1 in each window.
+// MaxPool2D against the largest, and for some channels the smallest, of +1 and -1 in each window.
 #include "kernels/max_pool2d.h"
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ struct PoolShape {
   Padding padding;
 };
 
-void ExpectPlainMaxima(const PoolShape& s, int threads, Edge edge, std::uint32_t seed) {
+void ExpectPlainPooling(const PoolShape& s, int threads, Edge edge, std::uint32_t seed) {
   SCOPED_TRACE("batch " + std::to_string(s.batch) + ", image " + std::to_string(s.height) + "x" +
                std::to_string(s.width) + ", channels " + std::to_string(s.channels) + ", window " +
                std::to_string(s.window_h) + "x" + std::to_string(s.window_w) + ", strides " +
@@ -30,6 +30,11 @@ void ExpectPlainMaxima(const PoolShape& s, int threads, Edge edge, std::uint32_t
   Random random(seed);
   const Window vertical = Window::Place("height", s.height, s.window_h, s.stride_h, 1, s.padding, 0, 0);
   const Window horizontal = Window::Place("width", s.width, s.window_w, s.stride_w, 1, s.padding, 0, 0);
+  std::vector<int> turned(s.channels, 1);  // -1 where the minimum is taken, in every second shape
+  if (seed % 2 == 0) {
+    for (int& sign : turned) sign = random.OneIn(2) ? 1 : -1;
+  }
+  const std::vector<Word> minimum = PackSigns(turned, s.channels);
   std::vector<int> signs(s.batch * s.height * s.width * s.channels);
   for (int& sign : signs) sign = random.OneIn(4) ? 1 : -1;  // mostly -1, or every maximum would be +1
   const GuardedArray<Word> x(PackSigns(signs, s.channels), edge);
@@ -39,7 +44,8 @@ void ExpectPlainMaxima(const PoolShape& s, int threads, Edge edge, std::uint32_t
   ThreadPool pool;
   pool.Grow(threads);
 
-  MaxPool2D(x.data(), s.batch, vertical, horizontal, words, y.data(), pool, threads);
+  MaxPool2D(x.data(), s.batch, vertical, horizontal, words, seed % 2 == 0 ? minimum.data() : nullptr, y.data(), pool,
+            threads);
 
   std::vector<int> maxima;
   for (int n = 0; n < s.batch; ++n) {
@@ -52,10 +58,10 @@ void ExpectPlainMaxima(const PoolShape& s, int threads, Edge edge, std::uint32_t
               const int a = row * s.stride_h - vertical.pad + i;
               const int b = column * s.stride_w - horizontal.pad + j;
               if (a < 0 || a >= s.height || b < 0 || b >= s.width) continue;
-              most = std::max(most, signs[((n * s.height + a) * s.width + b) * s.channels + c]);
+              most = std::max(most, turned[c] * signs[((n * s.height + a) * s.width + b) * s.channels + c]);
             }
           }
-          maxima.push_back(most);
+          maxima.push_back(turned[c] * most);
         }
       }
     }
@@ -66,24 +72,24 @@ void ExpectPlainMaxima(const PoolShape& s, int threads, Edge edge, std::uint32_t
 TEST(MaxPool2DTest, CommonShapes) {
   for (const Padding padding : {Padding::kSame, Padding::kValid}) {
     for (const Edge edge : kEdges) {
-      ExpectPlainMaxima({2, 8, 6, 64, 2, 2, 2, 2, padding}, 1, edge, 1);
-      ExpectPlainMaxima({1, 7, 9, 33, 3, 3, 2, 2, padding}, 1, edge, 2);
-      ExpectPlainMaxima({1, 5, 6, 1, 3, 2, 1, 1, padding}, 1, edge, 3);
-      ExpectPlainMaxima({1, 1, 1, 40, 1, 1, 1, 1, padding}, 1, edge, 4);
-      ExpectPlainMaxima({3, 4, 4, 31, 4, 4, 4, 4, padding}, 1, edge, 5);
+      ExpectPlainPooling({2, 8, 6, 64, 2, 2, 2, 2, padding}, 1, edge, 1);
+      ExpectPlainPooling({1, 7, 9, 33, 3, 3, 2, 2, padding}, 1, edge, 2);
+      ExpectPlainPooling({1, 5, 6, 1, 3, 2, 1, 1, padding}, 1, edge, 3);
+      ExpectPlainPooling({1, 1, 1, 40, 1, 1, 1, 1, padding}, 1, edge, 4);
+      ExpectPlainPooling({3, 4, 4, 31, 4, 4, 4, 4, padding}, 1, edge, 5);
     }
   }
 }
 
 TEST(MaxPool2DTest, StridesLargerThanTheWindow) {
   for (const Padding padding : {Padding::kSame, Padding::kValid}) {
-    ExpectPlainMaxima({2, 11, 9, 40, 2, 1, 5, 4, padding}, 1, Edge::kAfter, 6);
-    ExpectPlainMaxima({1, 3, 3, 40, 2, 2, 9, 9, padding}, 1, Edge::kAfter, 7);
+    ExpectPlainPooling({2, 11, 9, 40, 2, 1, 5, 4, padding}, 1, Edge::kAfter, 6);
+    ExpectPlainPooling({1, 3, 3, 40, 2, 2, 9, 9, padding}, 1, Edge::kAfter, 7);
   }
 }
 
 TEST(MaxPool2DTest, WindowLargerThanTheImage) {
-  ExpectPlainMaxima({1, 2, 3, 40, 5, 7, 1, 2, Padding::kSame}, 1, Edge::kAfter, 8);
+  ExpectPlainPooling({1, 2, 3, 40, 5, 7, 1, 2, Padding::kSame}, 1, Edge::kAfter, 8);
 }
 
 TEST(MaxPool2DTest, RandomShapes) {
@@ -92,20 +98,20 @@ TEST(MaxPool2DTest, RandomShapes) {
     const PoolShape shape = {random.Int(1, 3),  random.Int(4, 12), random.Int(4, 12),
                              random.Int(1, 80), random.Int(1, 4),  random.Int(1, 4),
                              random.Int(1, 5),  random.Int(1, 5),  random.OneIn(2) ? Padding::kSame : Padding::kValid};
-    ExpectPlainMaxima(shape, 1, kEdges[i % 2], 100 + i);
+    ExpectPlainPooling(shape, 1, kEdges[i % 2], 100 + i);
   }
 }
 
 TEST(MaxPool2DTest, Threads) {
   for (const int threads : {2, 3, 4}) {
-    ExpectPlainMaxima({2, 40, 40, 512, 3, 3, 1, 1, Padding::kSame}, threads, Edge::kAfter, 10);
+    ExpectPlainPooling({2, 40, 40, 512, 3, 3, 1, 1, Padding::kSame}, threads, Edge::kAfter, 10);
   }
 }
 
 TEST(MaxPool2DTest, AnEmptyBatchGivesNothing) {
   const Window window = Window::Place("side", 4, 2, 2, 1, Padding::kValid, 0, 0);
   ThreadPool pool;
-  MaxPool2D(nullptr, 0, window, window, 3, nullptr, pool, 4);
+  MaxPool2D(nullptr, 0, window, window, 3, nullptr, nullptr, pool, 4);
 }
 
 }  // namespace

@@ -27,6 +27,14 @@ TEST_F(MaxPool2DOpTest, AndOfTheWindow) {
   EXPECT_EQ(harness_.Run<Word>(op_.get(), x, 2), (std::vector<Word>{0b0010, 0b0001}));
 }
 
+TEST_F(MaxPool2DOpTest, OrOfTheChannelsInMinimum) {
+  const std::vector<Word> minimum = {0b0011};
+  const TensorInfo x = Variable(ElementType::kInt32, {1, 2, 4, 1});
+  harness_.Prepare(op_.get(), {x, Constant(ElementType::kInt32, {1}, minimum)}, ElementType::kInt32);
+  const std::vector<Word> pixels = {0b1110, 0b0110, 0b1010, 0b1000, 0b1110, 0b1110, 0b1100, 0b1101};
+  EXPECT_EQ(harness_.Run<Word>(op_.get(), pixels, 2), (std::vector<Word>{0b0010, 0b0011}));
+}
+
 TEST_F(MaxPool2DOpTest, StridesAreOneByDefault) {
   op_ = MakeOpWith("BnnMaxPool2D", Without(Without(kOptions, "stride_h"), "stride_w"));
   EXPECT_EQ(Prepare(Variable(ElementType::kInt32, {2, 5, 5, 3})), (std::vector<int>{2, 4, 3, 3}));
@@ -40,7 +48,8 @@ TEST_F(MaxPool2DOpTest, SizesOfSameAndValid) {
 
 TEST_F(MaxPool2DOpTest, Refusals) {
   const TensorInfo x = Variable(ElementType::kInt32, {1, 4, 4, 1});
-  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {x, x}, ElementType::kInt32), "the op has 2 inputs; expected 1");
+  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {x, x, x}, ElementType::kInt32), "the op has 3 inputs; expected 1 or 2");
+  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {x, x}, ElementType::kInt32), "minimum");
   EXPECT_REFUSAL(Prepare(x, ElementType::kFloat32), "the output is float32; expected int32 words");
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kFloat32, {1, 4, 4, 1})), "the input is float32; expected int32 words");
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kInt32, {4, 4, 1})), "the shape [4, 4, 1]; expected 4 dimensions");
