@@ -13,10 +13,13 @@ from .fix_reshape import FixReshape
 from .fold_dilation import FoldDilation
 from .fold_padding import FoldPadding
 from .fold_scale import FoldScale
+from .fold_shift import FoldShift
+from .fold_step import FoldStep
 from .keep_rank import KeepRank
 from .lower_bits import LowerBits
 from .merge_equal import MergeEqual
 from .pack_kernel import PackKernel
+from .pool_signs import PoolSigns
 from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
@@ -34,9 +37,12 @@ PIPELINE: tuple[Pass[Any], ...] = (
     FoldPadding(),  # a VALID convolution and its pad
     RaiseScale(),  # before folding, which a max-pool in between would stop
     FoldScale(),  # after dilation, whose ops stand between a convolution and its batch normalization
+    FoldStep(),  # what could not be folded into multiplier and bias, and shortcuts
     FixReshape(),  # shape computations would count as users of the tensors that the next passes connect
     RaiseSign(),  # signs move towards the inputs ...
     DropSign(),  # ... and leave signs of signs behind, which would hide the moved op from its packed users
+    FoldShift(),  # after signs moved, which only move where nothing stands between
+    PoolSigns(),  # where batch normalization could not move in front of the max-pool, or had no packed op there
     ReadRows(),  # before reshapes are lowered: a dense op reads through a flatten and needs none
     ReadBits(),  # between packed ops nothing but bits
     LowerBits(),  # bits move towards the outputs

@@ -52,8 +52,6 @@ class EmitBits(Pass[EmitMatch]):
         if packed is None or y is None or len(packed.outputs) != 1:
             return None
         keeps_values = graph.only_user(y) is not op
-        if keeps_values:
-            return None
         steps, operands = _steps_before_sign(op)
         if keeps_values and steps:
             steps = (FIRST_OUTPUT, *steps)

@@ -8,6 +8,7 @@ from format_reference import activate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_bnn.converter.custom_ops import ADD, DIV, MUL, PRELU, STEP_RELU6
 from keras_bnn.converter.thresholds import ALWAYS_NEGATIVE, ALWAYS_POSITIVE, find_thresholds
 
 ACTIVATIONS = (0, 1, 2, 3)
@@ -104,3 +105,32 @@ floats = st.floats(width=32, allow_nan=False)
 def test_any_floats(channels: list[tuple[float, float]], largest: int, activation: int, pre_activation: int) -> None:
     multiplier, bias = np.array(channels, np.float32).T
     check(multiplier, bias, largest, activation, pre_activation)
+
+
+@pytest.mark.parametrize("largest", [1, 27, 288])
+@pytest.mark.parametrize("kinds", [(ADD,), (MUL,), (DIV, ADD), (PRELU, MUL, ADD), (STEP_RELU6, MUL, ADD, PRELU, MUL)])
+def test_steps(largest: int, kinds: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(kinds))
+    multiplier, bias = (values[:400] for values in channels(largest, 5))
+    steps = [(kind, None if kind == STEP_RELU6 else rng.normal(size=400).astype(np.float32)) for kind in kinds]
+    steps = [(kind, np.abs(values) if kind == PRELU else values) for kind, values in steps]
+    found = find_thresholds(multiplier, bias, largest, steps=steps)
+    assert found is not None
+    thresholds, flipped = found
+    accumulators = np.arange(-largest, largest + 1)[:, None]
+    y = accumulators.astype(np.float32) * multiplier
+    y = y + bias
+    for kind, values in steps:
+        if kind == STEP_RELU6:
+            y = activate(y, 3)
+        elif kind == PRELU:
+            y = np.where(y < 0, y * values, y)
+        else:
+            y = {ADD: np.add, MUL: np.multiply, DIV: np.divide}[kind](y, values)
+    np.testing.assert_array_equal(np.where(flipped, -accumulators, accumulators) < thresholds, y < 0)
+
+
+@pytest.mark.parametrize(("kind", "value"), [(PRELU, -0.5), (PRELU, np.nan), (DIV, 0.0)])
+def test_steps_that_may_turn_the_order_have_no_threshold(kind: int, value: float) -> None:
+    ones = np.ones(2, np.float32)
+    assert find_thresholds(ones, ones, 9, steps=[(kind, np.array([0.5, value], np.float32))]) is None

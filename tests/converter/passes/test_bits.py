@@ -239,7 +239,8 @@ class TestEmitBits:
         y = graph.conv(graph.sign(x), graph.kernel((6, 2, 2, 8)), graph.bias(6))
         outputs = [graph.conv(graph.sign(y), graph.kernel((3, 1, 1, 6))), graph.scale(y, 2.0)]
         packed = rewrite_and_compare(graph.finish(*outputs), random_input(x.dims))
-        assert kinds(packed) == ["BnnQuantize", "BnnConv2D", "BnnQuantize", "BnnConv2D", "MUL"]
+        assert kinds(packed) == ["BnnQuantize", "BnnConv2D", "BnnConv2D", "MUL"]
+        assert [tensor.type_name for tensor in packed.find("BnnConv2D")[0].outputs] == ["float32", "int32"]
 
     def test_output_tensor_keeps_the_float_value(self) -> None:
         graph = FloatGraph()

@@ -17,7 +17,7 @@ from support.float_graphs import (
     rewrite_and_compare,
 )
 
-from keras_bnn.converter.custom_ops import EXPLICIT, SAME, VALID
+from keras_bnn.converter.custom_ops import EXPLICIT, MUL, SAME, VALID, steps_of
 from keras_bnn.converter.graph import Tensor
 
 PADS = ("pad_top", "pad_bottom", "pad_left", "pad_right")
@@ -196,7 +196,7 @@ class TestFoldScale:
         assert kinds(rewrite_and_compare(graph.finish(y), random_input(x.dims))) == ["BnnQuantize", "BnnFullyConnected"]
 
     @pytest.mark.parametrize("case", ["scaled", "biased", "activated twice", "two users", "per pixel", "is an output"])
-    def test_what_would_round_otherwise_stays(self, case: str) -> None:
+    def test_what_would_round_otherwise_is_a_step_or_stays(self, case: str) -> None:
         graph = FloatGraph()
         x = graph.add_input("x", (2, 5, 6, 9))
         weights = graph.kernel((4, 3, 3, 9), 0.5 if case == "scaled" else 1.0)
@@ -215,7 +215,9 @@ class TestFoldScale:
         elif case == "is an output":
             outputs.append(y)
         packed = rewrite_and_compare(graph.finish(*outputs), random_input(x.dims), numpy_reference=False)
-        assert kinds(packed).count("MUL") == 1
+        folds_as_step = case in ("scaled", "biased", "activated twice")
+        assert kinds(packed).count("MUL") == (0 if folds_as_step else 1)
+        assert steps_of(only(packed, "BnnConv2D").options) == ((MUL,) if folds_as_step else ())
 
 
 class TestRaiseScale:
