@@ -11,6 +11,9 @@ import pytest
 
 import keras_bnn
 from keras_bnn import applications
+from keras_bnn.converter.custom_ops import PACKED_KERNEL_OPS
+from keras_bnn.converter.flatbuffer import read_model
+from keras_bnn.converter.graph import Graph, Op
 
 pytestmark = pytest.mark.slow
 DOCUMENT = Path(__file__).parents[2] / "docs" / "applications.md"
@@ -39,6 +42,15 @@ def random_model(name: str) -> keras.Model:
     return model
 
 
+def check_flow(graph: Graph, op: Op) -> None:
+    """Checks that a packed op gives bits, a float stream for a shortcut, or what real-valued ops alone read."""
+    if op.kind not in PACKED_KERNEL_OPS or op.output.type_name != "float32":
+        return
+    for user in op.output.users:
+        reads_as_shortcut = user.kind in PACKED_KERNEL_OPS and op.output in user.inputs[4:]
+        assert reads_as_shortcut or not user.is_packed, f"{user} reads floats of {op}"
+
+
 @pytest.mark.parametrize("name", applications.__all__)
 def test_convert(name: str) -> None:
     model = random_model(name)
@@ -49,19 +61,22 @@ def test_convert(name: str) -> None:
     assert exact.largest_difference == 0
     assert report.verification.reference.equal_argmax == 1
 
-    to_bits = sum(op.output_type == "bits" for op in report.packed)
-    kinds = [op.kind for op in report.left]
-    left = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))) or "none"
+    before, after = (read_model(content).graphs[0] for content in (report.reference, report.model))
+    floats = [op.kind for op in after.ops if not op.is_packed]
     height, width, channels = model.input_shape[1:]
     cells = (
         name,
         f"{height}x{width}x{channels}",
         f"{len(report.packed)} of {num_binary}",
-        str(to_bits),
-        left,
+        str(len(before.ops)),
+        str(len(after.ops)),
+        str(len(after.find("BnnQuantize"))),
+        ", ".join(f"{floats.count(kind)} {kind}" for kind in sorted(set(floats))) or "none",
         f"{report.reference_bytes / 1e6:.1f}",
         f"{report.packed_bytes / 1e6:.1f}",
     )
+    for op in after.ops:
+        check_flow(after, op)
     row = f"| {' | '.join(cells)} |"
     assert row in DOCUMENT.read_text().splitlines(), f"docs/applications.md lacks the row\n{row}"
     for op in report.left:
