@@ -20,15 +20,22 @@ from .lower_bits import LowerBits
 from .merge_equal import MergeEqual
 from .pack_kernel import PackKernel
 from .pool_signs import PoolSigns
+from .raise_reshape import RaiseReshape
 from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
 from .read_rows import ReadRows
 from .recognize_sign import RecognizeSign
 
-__all__ = ["PIPELINE", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
+__all__ = ["PIPELINE", "STOCK_PASSES", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
+
+STOCK_PASSES: tuple[Pass[Any], ...] = (
+)
+"""Rewritings from stock ops to stock ops; the reference with exact sums has them too."""
 
 PIPELINE: tuple[Pass[Any], ...] = (
+    *STOCK_PASSES,
+    RaiseReshape(),  # a sign is recognized where nothing stands inside it
     RecognizeSign(),  # first, while binary kernels are still stock ops: only signs that one of them reads
     MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
     KeepRank(),  # before packing, since BnnFullyConnected keeps leading dimensions and has no rows to restore

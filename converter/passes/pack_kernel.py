@@ -13,7 +13,7 @@ import numpy as np
 
 from ..bits import pack_signs
 from ..graph import Array, Graph, Op
-from ..patterns import KERNEL_CHANNEL_AXIS, Kernel, binary_kernel, constant, data_input, is_signed
+from ..patterns import KERNEL_CHANNEL_AXIS, Kernel, binary_kernel, channel_axis, constant, data_input, is_signed
 from .base import Match, Pass, Refusal
 
 _PACKED_KINDS = {"CONV_2D": "BnnConv2D", "FULLY_CONNECTED": "BnnFullyConnected"}
@@ -118,7 +118,7 @@ def _why_not_binary(op: Op) -> Refusal:
     weights = constant(op.input(1))
     if weights is None:
         return Refusal("it multiplies signs with weights that are computed at run time", remedy)
-    sizes = np.abs(np.moveaxis(weights, KERNEL_CHANNEL_AXIS[op.kind], 0))
+    sizes = np.abs(np.moveaxis(weights, channel_axis(op), 0))
     sizes = sizes.reshape(len(sizes), -1)
     channel = int(np.argmax((sizes != sizes[:, :1]).any(axis=1)))
     count, zeros = len(np.unique(sizes[channel])), ", 0 among them" if (sizes[channel] == 0).any() else ""

@@ -52,13 +52,25 @@ class FloatGraph(Graph):
         if form == "larq":
             shifted = self.op("ADD", [self.op("SIGN", [x], x.dims), self.constant(0.1)], x.dims, schema.AddOptionsT())
             return self.op("SIGN", [shifted], x.dims)
+        if form == "mended":
+            condition = self.compare("EQUAL", x, zero)
+            return self.op("SELECT_V2", [condition, plus, self.op("SIGN", [x], x.dims)], x.dims)
+        if form == "cast from one":
+            cast = self.op("CAST", [self.compare("LESS", x, zero)], x.dims, schema.CastOptionsT())
+            doubled = self.op("MUL", [self.constant(2.0), cast], x.dims, schema.MulOptionsT())
+            return self.op("SUB", [plus, doubled], x.dims, schema.SubOptionsT())
+        if form == "not":
+            condition = self.compare("LESS", x, zero)
+            opposite = self.add_tensor(f"not_{len(self.ops)}", x.dims, np.bool_)
+            self.add_op("LOGICAL_NOT", [condition], [opposite])
+            return self.op("SELECT_V2", [opposite, plus, minus], x.dims)
         if form == "cast":
-            condition = self._compare("GREATER_EQUAL", x, zero)
+            condition = self.compare("GREATER_EQUAL", x, zero)
             cast = self.op("CAST", [condition], x.dims, schema.CastOptionsT())
             doubled = self.op("MUL", [cast, self.constant(2.0)], x.dims, schema.MulOptionsT())
             return self.op("SUB", [doubled, plus], x.dims, schema.SubOptionsT())
         if form == "broadcast":
-            condition = self._compare("GREATER_EQUAL", x, zero)
+            condition = self.compare("GREATER_EQUAL", x, zero)
             shape = self.add_tensor(f"shape_{len(self.ops)}", [len(x.dims)], np.int32)
             self.add_op("SHAPE", [x], [shape], _int32_shape())
             plus, minus = (self.op("BROADCAST_TO", [value, shape], x.dims) for value in (plus, minus))
@@ -72,12 +84,13 @@ class FloatGraph(Graph):
             "zero_less_equal": "LESS_EQUAL",
         }
         operands = (zero, x) if form.startswith("zero") else (x, zero)
-        condition = self._compare(kinds[form], *operands)
+        condition = self.compare(kinds[form], *operands)
         values = (minus, plus) if form in ("less", "zero_greater") else (plus, minus)
         return self.op("SELECT_V2", [condition, *values], x.dims)
 
-    def _compare(self, kind: str, one: Tensor, two: Tensor) -> Tensor:
-        dims = max(one.dims, two.dims, key=len)
+    def compare(self, kind: str, one: Tensor, two: Tensor) -> Tensor:
+        """Adds a comparison of a tensor with a constant, in either order."""
+        dims = one.dims if two.is_constant else two.dims
         output = self.add_tensor(f"{kind.lower()}_{len(self.ops)}", dims, np.bool_)
         self.add_op(kind, [one, two], [output])
         return output
