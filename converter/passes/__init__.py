@@ -7,6 +7,7 @@ from typing import Any
 
 from ..graph import Graph, Op
 from .base import Match, Pass, Refusal
+from .canonicalize import Canonicalize
 from .drop_sign import DropSign
 from .emit_bits import EmitBits
 from .fix_reshape import FixReshape
@@ -40,6 +41,7 @@ PIPELINE: tuple[Pass[Any], ...] = (
     MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
     KeepRank(),  # before packing, since BnnFullyConnected keeps leading dimensions and has no rows to restore
     PackKernel(),  # right for any x; the next passes only have packed ops to look for
+    Canonicalize(),  # after signs and kernels are known, in front of what folds MUL and ADD
     FoldDilation(),  # before padding, which then stands next to the convolution
     FoldPadding(),  # a VALID convolution and its pad
     RaiseScale(),  # before folding, which a max-pool in between would stop
