@@ -8,6 +8,7 @@ from typing import Any
 from ..graph import Graph, Op
 from .base import Match, Pass, Refusal
 from .canonicalize import Canonicalize
+from .dense_from_matmul import DenseFromMatMul
 from .drop_sign import DropSign
 from .emit_bits import EmitBits
 from .fix_reshape import FixReshape
@@ -31,6 +32,7 @@ from .recognize_sign import RecognizeSign
 __all__ = ["PIPELINE", "STOCK_PASSES", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
 
 STOCK_PASSES: tuple[Pass[Any], ...] = (
+    DenseFromMatMul(),  # what has no packed op becomes what has one
 )
 """Rewritings from stock ops to stock ops; the reference with exact sums has them too."""
 
