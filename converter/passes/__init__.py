@@ -11,6 +11,7 @@ from .canonicalize import Canonicalize
 from .dense_from_matmul import DenseFromMatMul
 from .drop_sign import DropSign
 from .emit_bits import EmitBits
+from .factor_kernel import FactorKernel
 from .fix_reshape import FixReshape
 from .fold_dilation import FoldDilation
 from .fold_padding import FoldPadding
@@ -33,6 +34,7 @@ __all__ = ["PIPELINE", "STOCK_PASSES", "Match", "Pass", "Refusal", "find_refusal
 
 STOCK_PASSES: tuple[Pass[Any], ...] = (
     DenseFromMatMul(),  # what has no packed op becomes what has one
+    FactorKernel(),  # kernels become binary before anything asks whether they are
 )
 """Rewritings from stock ops to stock ops; the reference with exact sums has them too."""
 
