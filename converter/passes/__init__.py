@@ -18,6 +18,7 @@ from .fold_padding import FoldPadding
 from .fold_scale import FoldScale
 from .fold_shift import FoldShift
 from .fold_step import FoldStep
+from .join_bits import JoinBits
 from .keep_rank import KeepRank
 from .lower_bits import LowerBits
 from .merge_equal import MergeEqual
@@ -58,6 +59,7 @@ PIPELINE: tuple[Pass[Any], ...] = (
     PoolSigns(),  # where batch normalization could not move in front of the max-pool, or had no packed op there
     ReadRows(),  # before reshapes are lowered: a dense op reads through a flatten and needs none
     ReadBits(),  # between packed ops nothing but bits
+    JoinBits(),  # from both sides: signs in front of a concatenation, bits behind it
     LowerBits(),  # bits move towards the outputs
     EmitBits(),  # last: it ends the float expression of an op, so nothing can be folded into it any more
 )
