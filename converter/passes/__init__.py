@@ -36,12 +36,12 @@ __all__ = ["PIPELINE", "STOCK_PASSES", "Match", "Pass", "Refusal", "find_refusal
 STOCK_PASSES: tuple[Pass[Any], ...] = (
     DenseFromMatMul(),  # what has no packed op becomes what has one
     FactorKernel(),  # kernels become binary before anything asks whether they are
+    RaiseReshape(),  # a sign is recognized where nothing stands inside it
 )
 """Rewritings from stock ops to stock ops; the reference with exact sums has them too."""
 
 PIPELINE: tuple[Pass[Any], ...] = (
     *STOCK_PASSES,
-    RaiseReshape(),  # a sign is recognized where nothing stands inside it
     RecognizeSign(),  # first, while binary kernels are still stock ops: only signs that one of them reads
     MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
     KeepRank(),  # before packing, since BnnFullyConnected keeps leading dimensions and has no rows to restore
