@@ -9,6 +9,7 @@ from ..graph import Graph, Op
 from .base import Match, Pass, Refusal
 from .canonicalize import Canonicalize
 from .dense_from_matmul import DenseFromMatMul
+from .drop_reshape import DropReshape
 from .drop_sign import DropSign
 from .emit_bits import EmitBits
 from .factor_kernel import FactorKernel
@@ -61,6 +62,7 @@ PIPELINE: tuple[Pass[Any], ...] = (
     ReadBits(),  # between packed ops nothing but bits
     JoinBits(),  # from both sides: signs in front of a concatenation, bits behind it
     LowerBits(),  # bits move towards the outputs
+    DropReshape(),  # behind lowering, which makes reshapes of words out of two that stood apart
     EmitBits(),  # last: it ends the float expression of an op, so nothing can be folded into it any more
 )
 
