@@ -48,6 +48,7 @@ def _cast(graph: FloatGraph, weights: Tensor) -> Tensor:
 def _clipped(graph: FloatGraph, weights: Tensor) -> Tensor:
     clipped = graph.op("MINIMUM", [weights, graph.constant(1.0)], weights.dims)
     clipped = graph.op("MAXIMUM", [clipped, graph.constant(-1.0)], weights.dims)
+    clipped = graph.op("RELU_N1_TO_1", [clipped], weights.dims)
     return graph.sign(graph.op("NEG", [clipped], weights.dims), "greater_equal")
 
 
@@ -133,15 +134,15 @@ def test_large_kernel_is_found_fast() -> None:
     """XNOR-Net's 6 x 6 convolution: 37.7 million weights, whose sign and scale the stock converter leaves."""
     graph = FloatGraph()
     x = graph.add_input("x", (1, 6, 6, 256))
-    rows = np.arange(4096, dtype=np.float32).reshape(-1, 1, 1, 1) % 5 - 2.5
-    latent = graph.constant(np.broadcast_to(rows, (4096, 6, 6, 256)) * np.float32(0.5))
-    weights = graph.op(
-        "MUL", [_larq(graph, latent), graph.constant(np.abs(rows) + 1)], latent.dims, schema.MulOptionsT()
-    )
+    columns = np.arange(4096, dtype=np.float32) % 5 - 2.5
+    latent = graph.constant(np.broadcast_to(columns, (6, 6, 256, 4096)))
+    scaled = _magnitude_aware(graph, latent)
+    order = graph.integers([3, 0, 1, 2])
+    weights = graph.op("TRANSPOSE", [scaled, order], (4096, 6, 6, 256), schema.TransposeOptionsT())
     y = graph.op("CONV_2D", [x, weights], (1, 1, 1, 4096), schema.Conv2DOptionsT())
     assert y.producer is not None
     start = time.process_time()
     kernels = [binary_kernel(y.producer) for _ in range(20)]
     assert time.process_time() - start < 2.0
     assert kernels[-1] is not None
-    np.testing.assert_array_equal(kernels[-1].scale, np.abs(rows[:, 0, 0, 0]) + 1)
+    np.testing.assert_array_equal(kernels[-1].scale, np.abs(columns))
