@@ -97,16 +97,17 @@ def convert(
 
 
 def _packed_op(op: Op, before: tuple[str, int] | None) -> PackedOp:
-    x, weights, y = op.input(0), op.input(1), op.output
+    x, weights, parameter, y = op.input(0), op.input(1), op.input(2), op.output
     assert x is not None
     assert weights is not None
+    assert parameter is not None
     name, bytes_before = before or (weights.name.removesuffix("/weights"), constant_bytes(op))
     return PackedOp(
         name=name,
         kind=op.kind,
         input_type=_data_type(x.type_name),
         output_type=_data_type(y.type_name),
-        shape=(*y.dims[:-1], weights.dims[0]),
+        shape=(*y.dims[:-1], parameter.dims[0]),
         bytes_before=bytes_before,
         bytes_after=constant_bytes(op),
     )

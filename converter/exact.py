@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from .flatbuffer import read_model, write_model
-from .graph import Graph
-from .passes import Match
-from .passes.pack_kernel import KernelMatch, PackKernel
-from .patterns import KERNEL_CHANNEL_AXIS
+from .graph import Array, Graph, Op
+from .passes import STOCK_PASSES, Refusal, run_pass
+from .passes.pack_kernel import PACKED_KINDS, bias_input, find_kernel
+from .patterns import Kernel, channel_axis
 from .schema import schema
 
 
@@ -25,30 +25,33 @@ def exact_reference(reference: bytes) -> bytes:
         reference: A float .tflite file.
     """
     model = read_model(reference)
-    pack_kernel = PackKernel()
     for graph in model.graphs:
+        for pass_ in STOCK_PASSES:
+            run_pass(graph, pass_)
         for op in list(graph.ops):
-            match = pack_kernel.match(graph, op) if op.kind in KERNEL_CHANNEL_AXIS else None
-            if isinstance(match, Match):
-                _unfold(graph, match)
+            found = find_kernel(op) if op.kind in PACKED_KINDS else None
+            if found is not None and not isinstance(found, Refusal):
+                _unfold(graph, op, *found)
     return write_model(model)
 
 
-def _unfold(graph: Graph, match: KernelMatch) -> None:
+def _unfold(graph: Graph, op: Op, kernel: Kernel, bias: Array) -> None:
     """CONV(x, +-scale, bias) becomes CONV(x, +-1, 0) * scale + bias; the activation comes last."""
-    op, output = match.op, match.op.output
+    output = op.output
     sums, scaled = (graph.add_tensor(f"{output.name}/{name}", output.dims) for name in ("sums", "scaled"))
     activation = op.options.fusedActivationFunction
     op.options.fusedActivationFunction = schema.ActivationFunctionType.NONE
-    signs = graph.add_constant(f"{output.name}/signs", np.where(match.kernel.negative, np.float32(-1), np.float32(1)))
-    zeros = graph.add_constant(f"{output.name}/zeros", np.zeros_like(match.bias))
-    scale = graph.add_constant(f"{output.name}/scale", match.kernel.scale)
-    bias = graph.add_constant(f"{output.name}/bias", match.bias)
+    values = np.where(kernel.negative, np.float32(-1), np.float32(1))
+    signs = graph.add_constant(f"{output.name}/signs", np.moveaxis(values, 0, channel_axis(op)))
+    zeros = graph.add_constant(f"{output.name}/zeros", np.zeros_like(bias))
+    scale = graph.add_constant(f"{output.name}/scale", kernel.scale)
+    shift = graph.add_constant(f"{output.name}/bias", bias)
     after = graph.ops[graph.ops.index(op) + 1] if op is not graph.ops[-1] else None
     graph.release(op, sums)
     graph.set_input(op, 1, signs)
-    graph.set_input(op, 2, zeros)
+    if op.input(bias_input(op)) is not None:
+        graph.set_input(op, bias_input(op), zeros)
     add_options = schema.AddOptionsT()
     add_options.fusedActivationFunction = activation
     graph.add_op("MUL", [sums, scale], [scaled], schema.MulOptionsT(), before=after)
-    graph.add_op("ADD", [scaled, bias], [output], add_options, before=after)
+    graph.add_op("ADD", [scaled, shift], [output], add_options, before=after)

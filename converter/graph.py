@@ -26,7 +26,7 @@ CUSTOM_PREFIX = "Bnn"
 # Ops that act beyond their outputs: never removed just because nothing reads them.
 _STATEFUL = {"ASSIGN_VARIABLE", "CALL", "CALL_ONCE", "HASHTABLE_IMPORT", "IF", "VAR_HANDLE", "WHILE"}
 
-_NUMPY_TYPES = {
+NUMPY_TYPES = {
     schema.TensorType.FLOAT16: np.float16,
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.FLOAT64: np.float64,
@@ -40,7 +40,7 @@ _NUMPY_TYPES = {
     schema.TensorType.UINT64: np.uint64,
     schema.TensorType.BOOL: np.bool_,
 }
-_TENSOR_TYPES = {np.dtype(dtype): code for code, dtype in _NUMPY_TYPES.items()}
+_TENSOR_TYPES = {np.dtype(dtype): code for code, dtype in NUMPY_TYPES.items()}
 
 
 class Tensor:
@@ -89,12 +89,12 @@ class Tensor:
         Raises:
             ValueError: when the tensor is no constant, or of a type that numpy does not have.
         """
-        dtype = _NUMPY_TYPES.get(self.record.type)
+        dtype = NUMPY_TYPES.get(self.record.type)
         if self.buffer is None or dtype is None:
             raise ValueError(f"tensor {self.name!r} ({self.type_name}) has no constant values that numpy can hold")
         shape = self.record.shape
-        values = np.frombuffer(self.buffer.tobytes(), np.dtype(dtype).newbyteorder("<"))
-        return values.astype(dtype, copy=False).reshape(() if shape is None else tuple(shape))
+        values = self.buffer.view(np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False)
+        return values.reshape(() if shape is None else tuple(shape))
 
     def __repr__(self) -> str:
         return f"Tensor({self.name!r}, {self.type_name}{list(self.dims)})"
@@ -370,7 +370,7 @@ class Model:
 
 def element_bytes(tensor: Tensor) -> int | None:
     """Returns the bytes of one element, or None for types that numpy does not have."""
-    dtype = _NUMPY_TYPES.get(tensor.record.type)
+    dtype = NUMPY_TYPES.get(tensor.record.type)
     return None if dtype is None else np.dtype(dtype).itemsize
 
 

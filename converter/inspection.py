@@ -9,9 +9,9 @@ from typing import Any
 
 from .custom_ops import PACKED_KERNEL_OPS
 from .flatbuffer import read_model
-from .graph import Graph, Op, Tensor
-from .passes import Match, Refusal
-from .passes.pack_kernel import PackKernel
+from .graph import Op, Tensor
+from .passes import Refusal
+from .passes.pack_kernel import find_packable
 from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
 from .report import bytes_text, dims_text, paragraph, short_name, table
 
@@ -112,15 +112,15 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         raise FileNotFoundError(f"There is no file {os.fspath(path)}: pass the path of a .tflite file.")
     data = Path(path).read_bytes()
     model = read_model(data)
-    ops = tuple(_inspect_op(graph, op) for graph in model.graphs for op in graph.ops)
+    ops = tuple(_inspect_op(op) for graph in model.graphs for op in graph.ops)
     return Inspection(os.fspath(path), len(data), ops)
 
 
-def _inspect_op(graph: Graph, op: Op) -> InspectedOp:
+def _inspect_op(op: Op) -> InspectedOp:
     output = op.outputs[0] if op.outputs else None
     channels = _packed_channels(output)
     dims = () if output is None else output.dims
-    match = PackKernel().match(graph, op)
+    found = find_packable(op)
     return InspectedOp(
         name=op.name,
         kind=op.kind,
@@ -128,8 +128,8 @@ def _inspect_op(graph: Graph, op: Op) -> InspectedOp:
         output_bits=_bits(output),
         weight_bits=_weight_bits(op),
         constant_bytes=constant_bytes(op),
-        is_packable=isinstance(match, Match),
-        reason=match.text if isinstance(match, Refusal) else "",
+        is_packable=found is not None and not isinstance(found, Refusal),
+        reason=found.text if isinstance(found, Refusal) else "",
     )
 
 
@@ -143,8 +143,8 @@ def _packed_channels(tensor: Tensor | None) -> int | None:
         return source.dims[-1]
     if op.kind == "BnnMaxPool2D":
         return _packed_channels(source)
-    weights = op.input(1) if op.kind in PACKED_KERNEL_OPS else None
-    return None if weights is None else weights.dims[0]
+    parameter = op.input(2) if op.kind in PACKED_KERNEL_OPS else None
+    return None if parameter is None else parameter.dims[0]
 
 
 def _bits(tensor: Tensor | None) -> int | None:

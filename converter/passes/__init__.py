@@ -7,32 +7,47 @@ from typing import Any
 
 from ..graph import Graph, Op
 from .base import Match, Pass, Refusal
+from .canonicalize import Canonicalize
+from .dense_from_matmul import DenseFromMatMul
+from .drop_reshape import DropReshape
 from .drop_sign import DropSign
 from .emit_bits import EmitBits
+from .factor_kernel import FactorKernel
 from .fix_reshape import FixReshape
 from .fold_dilation import FoldDilation
 from .fold_padding import FoldPadding
 from .fold_scale import FoldScale
 from .fold_shift import FoldShift
 from .fold_step import FoldStep
+from .join_bits import JoinBits
 from .keep_rank import KeepRank
 from .lower_bits import LowerBits
 from .merge_equal import MergeEqual
 from .pack_kernel import PackKernel
 from .pool_signs import PoolSigns
+from .raise_reshape import RaiseReshape
 from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
 from .read_rows import ReadRows
 from .recognize_sign import RecognizeSign
 
-__all__ = ["PIPELINE", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
+__all__ = ["PIPELINE", "STOCK_PASSES", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
+
+STOCK_PASSES: tuple[Pass[Any], ...] = (
+    DenseFromMatMul(),  # what has no packed op becomes what has one
+    FactorKernel(),  # kernels become binary before anything asks whether they are
+    RaiseReshape(),  # a sign is recognized where nothing stands inside it
+)
+"""Rewritings from stock ops to stock ops; the reference with exact sums has them too."""
 
 PIPELINE: tuple[Pass[Any], ...] = (
+    *STOCK_PASSES,
     RecognizeSign(),  # first, while binary kernels are still stock ops: only signs that one of them reads
     MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
     KeepRank(),  # before packing, since BnnFullyConnected keeps leading dimensions and has no rows to restore
     PackKernel(),  # right for any x; the next passes only have packed ops to look for
+    Canonicalize(),  # after signs and kernels are known, in front of what folds MUL and ADD
     FoldDilation(),  # before padding, which then stands next to the convolution
     FoldPadding(),  # a VALID convolution and its pad
     RaiseScale(),  # before folding, which a max-pool in between would stop
@@ -45,7 +60,9 @@ PIPELINE: tuple[Pass[Any], ...] = (
     PoolSigns(),  # where batch normalization could not move in front of the max-pool, or had no packed op there
     ReadRows(),  # before reshapes are lowered: a dense op reads through a flatten and needs none
     ReadBits(),  # between packed ops nothing but bits
+    JoinBits(),  # from both sides: signs in front of a concatenation, bits behind it
     LowerBits(),  # bits move towards the outputs
+    DropReshape(),  # behind lowering, which makes reshapes of words out of two that stood apart
     EmitBits(),  # last: it ends the float expression of an op, so nothing can be folded into it any more
 )
 

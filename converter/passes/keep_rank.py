@@ -12,7 +12,7 @@ from ..graph import Graph, Op, Tensor
 from ..patterns import binary_kernel
 from .base import Match, Pass
 
-_VERSION_WITH_KEEP_NUM_DIMS = 5
+VERSION_WITH_KEEP_NUM_DIMS = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,6 @@ class KeepRank(Pass[RowsMatch]):
     def rewrite(self, graph: Graph, match: RowsMatch) -> None:
         match.op.options = copy.copy(match.op.options)
         match.op.options.keepNumDims = True
-        match.op.version = max(match.op.version, _VERSION_WITH_KEEP_NUM_DIMS)
+        match.op.version = max(match.op.version, VERSION_WITH_KEEP_NUM_DIMS)
         graph.absorb(match.op, match.restore)
         graph.set_input(match.op, 0, match.x)

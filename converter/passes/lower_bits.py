@@ -7,8 +7,9 @@ import numpy as np
 from ..bits import words_for
 from ..custom_ops import NO_ACTIVATION
 from ..graph import Graph, Op, Tensor
+from ..signs import RESHAPES
 from .base import Match, Pass, Refusal
-from .reshapes import RESHAPES, moves_bits, reads_rows
+from .reshapes import moves_bits, reads_rows
 
 
 class LowerBits(Pass[Match]):

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from ..bits import WORD_BITS
 from ..graph import Op
-
-RESHAPES = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
+from ..signs import RESHAPES
 
 
 def moves_bits(op: Op) -> bool:

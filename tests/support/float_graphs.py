@@ -52,13 +52,25 @@ class FloatGraph(Graph):
         if form == "larq":
             shifted = self.op("ADD", [self.op("SIGN", [x], x.dims), self.constant(0.1)], x.dims, schema.AddOptionsT())
             return self.op("SIGN", [shifted], x.dims)
+        if form == "mended":
+            condition = self.compare("EQUAL", x, zero)
+            return self.op("SELECT_V2", [condition, plus, self.op("SIGN", [x], x.dims)], x.dims)
+        if form == "cast from one":
+            cast = self.op("CAST", [self.compare("LESS", x, zero)], x.dims, schema.CastOptionsT())
+            doubled = self.op("MUL", [self.constant(2.0), cast], x.dims, schema.MulOptionsT())
+            return self.op("SUB", [plus, doubled], x.dims, schema.SubOptionsT())
+        if form == "not":
+            condition = self.compare("LESS", x, zero)
+            opposite = self.add_tensor(f"not_{len(self.ops)}", x.dims, np.bool_)
+            self.add_op("LOGICAL_NOT", [condition], [opposite])
+            return self.op("SELECT_V2", [opposite, plus, minus], x.dims)
         if form == "cast":
-            condition = self._compare("GREATER_EQUAL", x, zero)
+            condition = self.compare("GREATER_EQUAL", x, zero)
             cast = self.op("CAST", [condition], x.dims, schema.CastOptionsT())
             doubled = self.op("MUL", [cast, self.constant(2.0)], x.dims, schema.MulOptionsT())
             return self.op("SUB", [doubled, plus], x.dims, schema.SubOptionsT())
         if form == "broadcast":
-            condition = self._compare("GREATER_EQUAL", x, zero)
+            condition = self.compare("GREATER_EQUAL", x, zero)
             shape = self.add_tensor(f"shape_{len(self.ops)}", [len(x.dims)], np.int32)
             self.add_op("SHAPE", [x], [shape], _int32_shape())
             plus, minus = (self.op("BROADCAST_TO", [value, shape], x.dims) for value in (plus, minus))
@@ -72,12 +84,13 @@ class FloatGraph(Graph):
             "zero_less_equal": "LESS_EQUAL",
         }
         operands = (zero, x) if form.startswith("zero") else (x, zero)
-        condition = self._compare(kinds[form], *operands)
+        condition = self.compare(kinds[form], *operands)
         values = (minus, plus) if form in ("less", "zero_greater") else (plus, minus)
         return self.op("SELECT_V2", [condition, *values], x.dims)
 
-    def _compare(self, kind: str, one: Tensor, two: Tensor) -> Tensor:
-        dims = max(one.dims, two.dims, key=len)
+    def compare(self, kind: str, one: Tensor, two: Tensor) -> Tensor:
+        """Adds a comparison of a tensor with a constant, in either order."""
+        dims = one.dims if two.is_constant else two.dims
         output = self.add_tensor(f"{kind.lower()}_{len(self.ops)}", dims, np.bool_)
         self.add_op(kind, [one, two], [output])
         return output
@@ -238,20 +251,23 @@ def rewrite(source: bytes) -> tuple[bytes, Graph]:
     return packed, again.graphs[0]
 
 
-def rewrite_and_compare(source: bytes, *inputs: np.ndarray, numpy_reference: bool = True) -> Graph:
+def rewrite_and_compare(
+    source: bytes, *inputs: np.ndarray, numpy_reference: bool = True, library: bool = True
+) -> Graph:
     """Rewrites a file and compares it, bit for bit, with the file on the stock runtime.
 
     Args:
         source: The float file.
         inputs: Its inputs.
         numpy_reference: Whether to evaluate the packed file in numpy too; False where ops stay that numpy lacks here.
+        library: Whether to run the packed file with the library; False where it lacks an op.
 
     Returns:
         The rewritten graph.
     """
     packed, graph = rewrite(source)
     expected = run_file(source, inputs)
-    results = [run_file(packed, inputs, [runtime.load_delegate()])]
+    results = [run_file(packed, inputs, [runtime.load_delegate()])] if library else []
     if numpy_reference:
         results.append(format_reference.run_packed(packed, inputs))
     for outputs in results:

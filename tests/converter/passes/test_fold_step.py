@@ -115,7 +115,7 @@ class TestConstantSteps:
         graph = FloatGraph()
         x = graph.add_input("x", (2, 9))
         y = graph.dense(graph.sign(x), graph.kernel((4, 9)), graph.bias(4), activation=RELU)
-        y = graph.op("DIV", [y, graph.constant(np.array([2.0, -4, 0.5, 8], np.float32))], y.dims, schema.DivOptionsT())
+        y = graph.op("DIV", [y, graph.constant(np.array([3.0, -4, 0.5, 8], np.float32))], y.dims, schema.DivOptionsT())
         y = graph.op("RELU6", [y], y.dims)
         packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), numpy_reference=False)
         assert kinds(packed) == ["BnnQuantize", "BnnFullyConnected"]

@@ -300,6 +300,37 @@ class TestKeepRank:
         assert kinds(packed) == ["BnnQuantize", "RESHAPE", "BnnFullyConnected", "RESHAPE"]
 
 
+class TestDropReshape:
+    """Conv1D behind Conv1D, as TensorFlow writes them."""
+
+    def _conv_1d(self, graph: FloatGraph, x: Tensor, filters: int) -> Tensor:
+        batch, length, channels = x.dims
+        image = graph.op("EXPAND_DIMS", [x, graph.integers(-3)], (batch, 1, length, channels))
+        return graph.conv(image, graph.kernel((filters, 1, 3, channels)), graph.bias(filters))
+
+    @pytest.mark.parametrize("channels", [8, 32, 40])
+    @pytest.mark.parametrize("batch", [2, -1])
+    def test_between_convolutions(self, channels: int, batch: int) -> None:
+        graph = FloatGraph()
+        x = graph.add_input("x", (batch, 12, 5))
+        y = self._conv_1d(graph, graph.sign(x), channels)
+        condition = graph.add_tensor("condition", (batch, 10, channels), np.bool_)
+        comparison = graph.compare("LESS", y, graph.constant(0.0))
+        graph.add_op("RESHAPE", [comparison, graph.integers([batch, 10, channels])], [condition])
+        signs = graph.op("SELECT_V2", [condition, graph.constant(-1.0), graph.constant(1.0)], condition.dims)
+        y = graph.reshape(self._conv_1d(graph, signs, 6), (batch, 8, 6))
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), numpy_reference=False)
+        assert kinds(packed) == ["BnnQuantize", "EXPAND_DIMS", "BnnConv2D", "BnnConv2D", "RESHAPE"]
+
+    def test_another_shape_stays(self) -> None:
+        graph = FloatGraph()
+        x = graph.add_input("x", (2, 12, 5))
+        signs = graph.reshape(graph.reshape(graph.sign(x), (2, 3, 4, 5)), (2, 2, 6, 5))
+        y = graph.conv(signs, graph.kernel((4, 2, 2, 5)))
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
+        assert kinds(packed).count("RESHAPE") == 2
+
+
 class TestFixReshape:
     """Shapes computed at run time."""
 

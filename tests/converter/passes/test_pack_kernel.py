@@ -152,22 +152,6 @@ def test_unknown_activation_is_refused() -> None:
     assert "fused activation" in refusals(rewrite(graph.finish(y))[1])["FULLY_CONNECTED"].reason
 
 
-def test_depthwise_is_refused_with_a_reason() -> None:
-    graph = FloatGraph()
-    x = graph.add_input("x", (2, 5, 6, 3))
-    options = schema.DepthwiseConv2DOptionsT()
-    options.padding, options.strideH, options.strideW, options.depthMultiplier = VALID, 1, 1, 1
-    weights = np.moveaxis(graph.kernel((3, 1, 3, 3)), 0, -1)
-    y = graph.op(
-        "DEPTHWISE_CONV_2D",
-        [x, graph.constant(weights), graph.constant(np.zeros(3, np.float32))],
-        (2, 3, 4, 3),
-        options,
-    )
-    reason = refusals(rewrite(graph.finish(y))[1])["DEPTHWISE_CONV_2D"].reason
-    assert "no packed op" in reason
-
-
 def test_quantized_weights_are_refused() -> None:
     graph = FloatGraph()
     x = graph.add_input("x", (2, 5, 6, 3))
