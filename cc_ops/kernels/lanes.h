@@ -145,9 +145,33 @@ struct Transforms {
     }
   }
 
+  // The common cases, with y in registers: no step, or the float32 shortcut of a residual network.
+  template <bool kAdds, typename Acc>
+  static void FinishInRegisters(const Acc* acc, int pixels, const FloatTransform& t, const EpilogueStep* step,
+                                const BlockOutputs& outputs) {
+    for (int p = 0; p < pixels; ++p, acc += kBlockChannels) {
+      float y[kBlockChannels];
+      TransformBlock(acc, t, y);
+      if constexpr (kAdds) {
+        const float* operand = static_cast<const float*>(step->operand) + p * step->stride;
+        for (int i = 0; i < kBlockChannels; ++i) y[i] += operand[i];
+      }
+      if (outputs.floats != nullptr) {
+        for (int i = 0; i < kBlockChannels; ++i) outputs.floats[p * outputs.stride + i] = y[i];
+      }
+      if (outputs.words != nullptr) outputs.words[p * outputs.words_stride] = Lanes::NegativeBits(y);
+    }
+  }
+
   template <typename Acc>
   static void Finish(const Acc* acc, int pixels, int channels, const FloatTransform& t, const EpilogueStep* steps,
                      int step_count, const BlockOutputs& outputs) {
+    if (channels == kBlockChannels && outputs.int8s == nullptr) {
+      if (step_count == 0) return FinishInRegisters<false>(acc, pixels, t, steps, outputs);
+      if (step_count == 1 && steps->kind == StepKind::kAdd && !steps->is_int8) {
+        return FinishInRegisters<true>(acc, pixels, t, steps, outputs);
+      }
+    }
     alignas(64) float y[kMaxTilePixels * kBlockChannels];
     for (int p = 0; p < pixels; ++p) TransformBlock(acc + p * kBlockChannels, t, y + p * kBlockChannels);
     bool written = false;

@@ -43,16 +43,19 @@ std::size_t OperandCount(const EpilogueOptions& options) {
 // "the operand of step 2": steps count from 1.
 std::string OperandName(std::size_t step) { return "the operand of step " + std::to_string(step + 1); }
 
+// The same, where "the" goes before and "are" behind.
+std::string ValuesName(std::size_t step) { return "values of step " + std::to_string(step + 1); }
+
 // A constant with one value a channel; other constants are read like tensors.
 bool IsPerChannel(const TensorInfo& operand) { return operand.constant != nullptr && operand.rank() == 1; }
 
-StepLayer DescribeStep(StepKind kind, const std::string& name, const TensorInfo& operand, int channels_out) {
+StepLayer DescribeStep(StepKind kind, std::size_t index, const TensorInfo& operand, int channels_out) {
+  const std::string name = OperandName(index);
   StepLayer step = {};
   step.kind = kind;
   if (kind == StepKind::kPRelu || IsPerChannel(operand)) {
-    const std::string values = "values of " + name.substr(4);
-    step.constant =
-        static_cast<const float*>(CheckedConstant(values.c_str(), operand, ElementType::kFloat32, {channels_out}));
+    step.constant = static_cast<const float*>(
+        CheckedConstant(ValuesName(index).c_str(), operand, ElementType::kFloat32, {channels_out}));
     return step;
   }
   if (operand.type != ElementType::kFloat32 && operand.type != ElementType::kInt8) {
@@ -123,7 +126,7 @@ EpilogueLayer DescribeEpilogue(const std::vector<TensorInfo>& inputs, const std:
   for (std::size_t i = 0; i < options.steps.size(); ++i) {
     const StepKind kind = options.steps[i];
     if (ReadsOperand(kind)) {
-      layer.steps.push_back(DescribeStep(kind, OperandName(i), inputs[next++], channels_out));
+      layer.steps.push_back(DescribeStep(kind, i, inputs[next++], channels_out));
     } else {
       layer.steps.push_back({kind, nullptr, false, 0.0f, 0});
     }
@@ -150,7 +153,7 @@ std::vector<OperandShape> CheckOperands(const std::vector<TensorInfo>& inputs, c
              ShapeText(operand.dims).c_str(), y.back(), ShapeText(y).c_str(), image.c_str());
     }
     if (operand.constant != nullptr) {
-      CheckedConstant(OperandName(i).substr(4).c_str(), operand, operand.type, operand.dims);
+      CheckedConstant(ValuesName(i).c_str(), operand, operand.type, operand.dims);
     }
   }
   return shapes;

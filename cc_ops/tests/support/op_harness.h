@@ -27,8 +27,9 @@ inline OptionMap Without(OptionMap base, const char* key) {
   return base;
 }
 
-inline std::unique_ptr<Op> MakeOpWith(const char* name, const OptionMap& options) {
-  const Bytes bytes = FlexbufferMap(options);
+// `width` is the size in bytes of the options' numbers.
+inline std::unique_ptr<Op> MakeOpWith(const char* name, const OptionMap& options, int width = 4) {
+  const Bytes bytes = FlexbufferMap(options, width);
   return MakeOp(name, bytes.data(), bytes.size());
 }
 
@@ -60,6 +61,10 @@ class OpHarness {
   // For an op with one output, which needs no quantization.
   std::vector<int> Prepare(Op* op, const std::vector<TensorInfo>& inputs, ElementType output) {
     return Prepare(op, inputs, std::vector<TensorInfo>{Variable(output, {})}).at(0);
+  }
+
+  void Run(Op* op, const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {
+    op->Run(inputs, outputs, resources_);
   }
 
   // For an op whose only variable input is the first.
