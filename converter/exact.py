@@ -44,7 +44,7 @@ def _unfold(graph: Graph, match: KernelMatch) -> None:
     zeros = graph.add_constant(f"{output.name}/zeros", np.zeros_like(match.bias))
     scale = graph.add_constant(f"{output.name}/scale", match.kernel.scale)
     bias = graph.add_constant(f"{output.name}/bias", match.bias)
-    after = graph.ops[graph.ops.index(op) + 1] if op is not graph.ops[-1] else None
+    after = graph.ops.after(op)
     graph.release(op, sums)
     graph.set_input(op, 1, signs)
     graph.set_input(op, 2, zeros)

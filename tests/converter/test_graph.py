@@ -9,6 +9,7 @@ from support.float_graphs import FloatGraph, kinds
 
 from keras_bnn.converter.checker import BrokenGraphError, check_graph
 from keras_bnn.converter.graph import Op, Tensor
+from keras_bnn.converter.linked_sequence import LinkedSequence
 
 
 def names(tensors: list[Tensor]) -> set[str]:
@@ -133,13 +134,13 @@ class TestChecker:
 
     def test_order(self) -> None:
         graph = self.graph()
-        graph.ops.reverse()
+        graph.ops = LinkedSequence(reversed(graph.ops))
         with pytest.raises(BrokenGraphError, match="before it is computed"):
             check_graph(graph)
 
     def test_missing_user(self) -> None:
         graph = self.graph()
-        graph.inputs[0].users.clear()
+        graph.inputs[0].users = LinkedSequence()
         with pytest.raises(BrokenGraphError, match="missing among the users"):
             check_graph(graph)
 
@@ -157,8 +158,8 @@ class TestChecker:
 
     def test_removed_producer(self) -> None:
         graph = self.graph()
-        graph.inputs[0].users.clear()
-        graph.ops.pop(0)
+        graph.inputs[0].users = LinkedSequence()
+        graph.ops.remove(graph.ops[0])
         with pytest.raises(BrokenGraphError, match="producer"):
             check_graph(graph)
 
