@@ -27,6 +27,9 @@ KERNEL_CHANNEL_AXIS = {
 _STOCK_KERNEL_OPS = ("CONV_2D", "FULLY_CONNECTED")
 _DATA_INPUT = {"TRANSPOSE_CONV": 2}
 
+_BLOCK = 2**20
+"""Weights that are looked at in one go."""
+
 _FOLDS: dict[str, Callable[..., Any]] = {
     "DEQUANTIZE": lambda values: values.astype(np.float32),
     "GREATER_EQUAL": np.greater_equal,
@@ -187,10 +190,16 @@ def binary_kernel(op: Op) -> Kernel | None:
     weights = np.moveaxis(weights, axis, 0)  # type: ignore[arg-type]
     flat = weights.reshape(len(weights), -1)
     scale = np.abs(flat[:, 0].astype(np.float32))
-    for columns in (flat[:, :64], flat):  # most real-valued kernels show themselves in the first columns
-        if not np.array_equal(np.abs(columns.astype(np.float32)), np.broadcast_to(scale[:, None], columns.shape)):
-            return None
-    return Kernel(scale, weights < 0) if np.isfinite(scale).all() else None
+    if not np.isfinite(scale).all() or not _has_sizes(flat[:, :64], scale):  # where most real-valued kernels differ
+        return None
+    step = max(1, _BLOCK // flat.shape[1])  # in blocks of channels, so that copies of large kernels stay small
+    blocks = (slice(first, first + step) for first in range(0, len(flat), step))
+    return Kernel(scale, weights < 0) if all(_has_sizes(flat[block], scale[block]) for block in blocks) else None
+
+
+def _has_sizes(rows: Array, sizes: Array) -> bool:
+    """Whether all values of a row have its absolute value."""
+    return bool((np.abs(rows.astype(np.float32, copy=False)) == sizes[:, None]).all())
 
 
 def feeds_binary_kernel(tensor: Tensor) -> bool:
