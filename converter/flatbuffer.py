@@ -180,6 +180,8 @@ class _BufferTable:
     def add(self, data: Array | None) -> int:
         if data is None:
             return 0
+        if data.nbytes > LARGEST_FILE:
+            raise _too_large(data.nbytes)
         alike = self._alike[data.nbytes, zlib.crc32(data.data)]
         for index in alike:
             if np.array_equal(self.records[index].data, data):
