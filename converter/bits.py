@@ -23,10 +23,10 @@ def pack_signs(negative: Array) -> Array:
     Returns:
         int32 array `[..., words]`.
     """
-    channels = negative.shape[-1]
-    bits = np.zeros((*negative.shape[:-1], words_for(channels) * WORD_BITS), np.bool_)
-    bits[..., :channels] = negative
-    return np.packbits(bits, axis=-1, bitorder="little").view("<i4").astype(np.int32)
+    packed = np.packbits(negative, axis=-1, bitorder="little")
+    octets = np.zeros((*negative.shape[:-1], words_for(negative.shape[-1]) * (WORD_BITS // 8)), np.uint8)
+    octets[..., : packed.shape[-1]] = packed
+    return octets.view("<i4").astype(np.int32, copy=False)
 
 
 def unpack_signs(words: Array, channels: int) -> Array:

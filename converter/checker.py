@@ -42,38 +42,40 @@ def check_graph(graph: Graph) -> None:
     _require(len(known) == len(graph.tensors), "a tensor is listed twice")
     ready = {tensor for tensor in graph.tensors if tensor.producer is None}
     for tensor in graph.tensors:
-        _require(tensor.producer in (None, *graph.ops), f"the producer of {tensor} is not in the graph")
+        is_producer_known = tensor.producer is None or tensor.producer in graph.ops
+        _require(is_producer_known, "the producer of {} is not in the graph", tensor)
         for user in tensor.users:
-            _require(user in graph.ops and tensor in user.inputs, f"{user} is listed as a user of {tensor}")
+            _require(user in graph.ops and tensor in user.inputs, "{} is listed as a user of {}", user, tensor)
     for op in graph.ops:
         for source in op.inputs:
             if source is not None:
-                _require(source in known, f"{op} reads {source}, which is not in the graph")
-                _require(op in source.users, f"{op} is missing among the users of {source}")
-                _require(source in ready, f"{op} reads {source} before it is computed")
+                _require(source in known, "{} reads {}, which is not in the graph", op, source)
+                _require(op in source.users, "{} is missing among the users of {}", op, source)
+                _require(source in ready, "{} reads {} before it is computed", op, source)
         for tensor in op.outputs:
-            _require(tensor in known and tensor.producer is op, f"{op} does not own its output {tensor}")
+            _require(tensor in known and tensor.producer is op, "{} does not own its output {}", op, tensor)
         ready.update(op.outputs)
         _check_stock_op(op)
         if op.kind in OPTIONS:
             _check_packed_op(op)
     for tensor in (*graph.inputs, *graph.outputs, *graph.pinned):
-        _require(tensor in known, f"the graph's input or output {tensor} is not in the graph")
+        _require(tensor in known, "the graph's input or output {} is not in the graph", tensor)
 
 
 def _check_tensor(tensor: Tensor) -> None:
-    _require(tensor.record.type in TYPE_NAMES, f"tensor {tensor.name!r} has the type {tensor.record.type}")
+    _require(tensor.record.type in TYPE_NAMES, "tensor {!r} has the type {}", tensor.name, tensor.record.type)
     size = element_bytes(tensor)
     if tensor.buffer is not None and size is not None and tensor.record.sparsity is None:
-        _require(tensor.buffer.nbytes == size * math.prod(tensor.dims), f"{tensor} holds {tensor.buffer.nbytes} bytes")
+        is_whole = tensor.buffer.nbytes == size * math.prod(tensor.dims)
+        _require(is_whole, "{} holds {} bytes", tensor, tensor.buffer.nbytes)
 
 
 def _check_stock_op(op: Op) -> None:
     options, inputs = _STOCK_OPS.get(op.kind, (None, 0))
-    _require(options in (None, type(op.options).__name__), f"{op} has no {options}")
-    _require(len(op.inputs) >= inputs and None not in op.inputs[:inputs], f"{op} has too few inputs")
+    _require(options in (None, type(op.options).__name__), "{} has no {}", op, options)
+    _require(len(op.inputs) >= inputs and None not in op.inputs[:inputs], "{} has too few inputs", op)
     rank = 4 if op.kind in _IMAGE_OPS else 1 if op.kind == "FULLY_CONNECTED" else 0
-    _require(all(len(tensor.dims) >= rank for tensor in op.inputs[:1] if tensor is not None), f"{op} lacks dimensions")
+    _require(all(len(tensor.dims) >= rank for tensor in op.inputs[:1] if tensor is not None), "{} lacks dimensions", op)
     if op.kind in ("CONV_2D", "MAX_POOL_2D"):
         _require(min(op.options.strideH, op.options.strideW) > 0, f"{op} has a stride below 1")
 
@@ -227,6 +229,7 @@ def _agree(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return len(one) == len(other) and all(a == b or -1 in (a, b) for a, b in zip(one, other, strict=True))
 
 
-def _require(condition: bool, message: str) -> None:
+def _require(condition: bool, message: str, *things: object) -> None:
+    """Raises unless the condition holds; only then are things put into the message, since their names take time."""
     if not condition:
-        raise BrokenGraphError(message)
+        raise BrokenGraphError(message.format(*things) if things else message)

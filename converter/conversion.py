@@ -16,6 +16,7 @@ from .passes import find_refusals, run_pipeline
 from .passes.pack_kernel import layer_name
 from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
 from .report import ConversionReport, LeftOp, PackedOp
+from .runtime_version import raise_min_runtime_version
 from .sources import load_reference
 from .verify import verify_packed
 
@@ -76,6 +77,8 @@ def convert(
     if not packed_ops:
         raise ValueError(_nothing_binary(model))
     is_changed = not was_packed or any(op in before for op in packed_ops)
+    if is_changed:
+        raise_min_runtime_version(model)
     packed = write_model(model) if is_changed else reference
     is_verified = verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW
     verification = verify_packed(reference, packed, model) if is_verified and is_changed else None

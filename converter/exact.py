@@ -46,7 +46,7 @@ def _unfold(graph: Graph, op: Op, kernel: Kernel, bias: Array) -> None:
     zeros = graph.add_constant(f"{output.name}/zeros", np.zeros_like(bias))
     scale = graph.add_constant(f"{output.name}/scale", kernel.scale)
     shift = graph.add_constant(f"{output.name}/bias", bias)
-    after = graph.ops[graph.ops.index(op) + 1] if op is not graph.ops[-1] else None
+    after = graph.ops.after(op)
     graph.release(op, sums)
     graph.set_input(op, 1, signs)
     if op.input(bias_input(op)) is not None:

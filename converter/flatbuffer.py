@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections import defaultdict
 from typing import Any
 
 import flatbuffers
@@ -10,15 +12,20 @@ import numpy as np
 from .checker import check_graph
 from .custom_ops import OP_VERSION, OPTIONS, decode_options, encode_options
 from .graph import CUSTOM_PREFIX, Array, Graph, Model, Op, Signature, Tensor
+from .linked_sequence import LinkedSequence
 from .schema import OP_CODES, OP_NAMES, schema
 
 FILE_IDENTIFIER = b"TFL3"
 LARGEST_FILE = 2**31 - 1
 """Bytes; a flatbuffer's offsets are signed 32-bit numbers."""
 
+_BYTES_PER_ENTRY = 512
+"""A guess at what the file says of an op or a tensor beside its constant; the builder grows where it is too low."""
+
 _LAST_DEPRECATED_CODE = 127
 _NO_TENSOR = -1
-_ALIGNMENT = 16
+_ALIGNMENT = 64
+"""Bytes: a cache line, and the largest vector register. Kernels read constants where the file is mapped."""
 
 
 class CorruptFileError(ValueError):
@@ -70,7 +77,7 @@ def write_model(model: Model) -> bytes:
     record.metadata = [_metadata_record(name, buffers.add(data)) for name, data in model.metadata]
     record.operatorCodes = codes.records
     record.buffers = buffers.records
-    return _serialize(record, sum(len(buffer.data) for buffer in buffers.records if buffer.data is not None))
+    return _serialize(record, buffers.nbytes, sum(len(graph.ops) + len(graph.tensors) for graph in model.graphs))
 
 
 # ---------------------------------------------------------------------------------------------------------- reading
@@ -110,15 +117,16 @@ def _outside(data: bytes, offset: int, size: int) -> Array:
 def _read_graph(record: Any, codes: list[Any], buffers: list[Array | None], data: bytes) -> Graph:
     graph = Graph(_text(record.name))
     graph.record = record
-    graph.tensors = [Tensor(tensor, buffers[tensor.buffer]) for tensor in record.tensors or []]
+    tensors = [Tensor(tensor, buffers[tensor.buffer]) for tensor in record.tensors or []]
+    graph.tensors = LinkedSequence(tensors)
     for operator in record.operators or []:
         op = _read_op(operator, codes[operator.opcodeIndex], data)
         graph.ops.append(op)
-        inputs = [None if index == _NO_TENSOR else graph.tensors[index] for index in _integers(operator.inputs)]
-        op.intermediates = tuple(graph.tensors[index] for index in _integers(operator.intermediates))
-        graph.connect(op, inputs, [graph.tensors[index] for index in _integers(operator.outputs)])
-    graph.inputs = [graph.tensors[index] for index in _integers(record.inputs)]
-    graph.outputs = [graph.tensors[index] for index in _integers(record.outputs)]
+        inputs = [None if index == _NO_TENSOR else tensors[index] for index in _integers(operator.inputs)]
+        op.intermediates = tuple(tensors[index] for index in _integers(operator.intermediates))
+        graph.connect(op, inputs, [tensors[index] for index in _integers(operator.outputs)])
+    graph.inputs = [tensors[index] for index in _integers(record.inputs)]
+    graph.outputs = [tensors[index] for index in _integers(record.outputs)]
     return graph
 
 
@@ -137,8 +145,9 @@ def _read_op(record: Any, code: Any, data: bytes) -> Op:
 
 def _read_signature(record: Any, graphs: list[Graph]) -> Signature:
     graph = graphs[record.subgraphIndex]
+    tensors = list(graph.tensors)
     inputs, outputs = (
-        [(_text(entry.name), graph.tensors[entry.tensorIndex]) for entry in entries or []]
+        [(_text(entry.name), tensors[entry.tensorIndex]) for entry in entries or []]
         for entries in (record.inputs, record.outputs)
     )
     graph.pinned.update(tensor for _, tensor in (*inputs, *outputs))
@@ -165,22 +174,30 @@ class _BufferTable:
 
     def __init__(self) -> None:
         self.records: list[Any] = [_AlignedBuffer()]
-        self._known: dict[bytes, int] = {}
+        self.nbytes = 0
+        self._alike: dict[tuple[int, int], list[int]] = defaultdict(list)
 
     def add(self, data: Array | None) -> int:
         if data is None:
             return 0
-        key = data.tobytes()
-        if key not in self._known:
-            self._known[key] = len(self.records)
-            record = _AlignedBuffer()
-            record.data = data
-            self.records.append(record)
-        return self._known[key]
+        if data.nbytes > LARGEST_FILE:
+            raise _too_large(data.nbytes)
+        alike = self._alike[data.nbytes, zlib.crc32(data.data)]
+        for index in alike:
+            if np.array_equal(self.records[index].data, data):
+                return index
+        record = _AlignedBuffer()
+        record.data = data
+        self.nbytes += -(-data.nbytes // _ALIGNMENT) * _ALIGNMENT
+        if self.nbytes > LARGEST_FILE:
+            raise _too_large(self.nbytes)
+        alike.append(len(self.records))
+        self.records.append(record)
+        return alike[-1]
 
 
 class _AlignedBuffer(schema.BufferT):
-    """A buffer whose data is aligned as the schema asks (force_align: 16), which its own Pack forgets."""
+    """A buffer whose data is aligned; the schema asks for 16 bytes (force_align), and its own Pack forgets them."""
 
     def Pack(self, builder: Any) -> int:  # noqa: N802
         if self.data is not None:
@@ -275,12 +292,19 @@ def _metadata_record(name: str, buffer: int) -> Any:
     return record
 
 
-def _serialize(record: Any, constant_bytes: int) -> bytes:
-    if constant_bytes >= LARGEST_FILE:
-        raise ValueError(
-            f"The constants take {constant_bytes} bytes, and a .tflite file holds {LARGEST_FILE} at most: split the "
-            "model."
-        )
-    builder = flatbuffers.Builder(constant_bytes + 65536)
-    builder.Finish(record.Pack(builder), FILE_IDENTIFIER)
-    return bytes(builder.Output())
+def _serialize(record: Any, constant_bytes: int, entries: int) -> bytes:
+    builder = flatbuffers.Builder(min(constant_bytes + _BYTES_PER_ENTRY * (entries + 16), LARGEST_FILE))
+    try:
+        builder.Finish(record.Pack(builder), FILE_IDENTIFIER)
+    except flatbuffers.builder.BuilderSizeError as error:
+        raise _too_large(constant_bytes) from error
+    if len(builder.Bytes) - builder.Head() > LARGEST_FILE:
+        raise _too_large(constant_bytes)
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])
+
+
+def _too_large(constant_bytes: int) -> ValueError:
+    return ValueError(
+        f"The model has {constant_bytes} bytes of constants or more, and a .tflite file holds {LARGEST_FILE} bytes at "
+        "most: split the model."
+    )

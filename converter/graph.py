@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .custom_ops import fill_options
+from .linked_sequence import LinkedSequence
 from .schema import TYPE_NAMES, schema
 
 Array = np.ndarray
@@ -57,7 +58,7 @@ class Tensor:
         self.record = record
         self.buffer = buffer
         self.producer: Op | None = None
-        self.users: list[Op] = []
+        self.users: LinkedSequence[Op] = LinkedSequence()
 
     @property
     def name(self) -> str:
@@ -93,8 +94,10 @@ class Tensor:
         if self.buffer is None or dtype is None:
             raise ValueError(f"tensor {self.name!r} ({self.type_name}) has no constant values that numpy can hold")
         shape = self.record.shape
-        values = self.buffer.view(np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False)
-        return values.reshape(() if shape is None else tuple(shape))
+        values = np.ascontiguousarray(self.buffer).view(np.dtype(dtype).newbyteorder("<"))
+        values = values.astype(dtype, copy=False).reshape(() if shape is None else tuple(shape))
+        values.flags.writeable = False
+        return values
 
     def __repr__(self) -> str:
         return f"Tensor({self.name!r}, {self.type_name}{list(self.dims)})"
@@ -158,8 +161,8 @@ class Graph:
 
     def __init__(self, name: str = "main"):
         self.name = name
-        self.ops: list[Op] = []
-        self.tensors: list[Tensor] = []
+        self.ops: LinkedSequence[Op] = LinkedSequence()
+        self.tensors: LinkedSequence[Tensor] = LinkedSequence()
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.pinned: set[Tensor] = set()
@@ -197,8 +200,9 @@ class Graph:
         """Adds a constant with the given numpy values."""
         values = np.asarray(values)
         tensor = self.add_tensor(name, values.shape, values.dtype, quantization=quantization)
-        little_endian = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-        tensor.buffer = np.frombuffer(little_endian.tobytes(), np.uint8)
+        little_endian = np.array(values, values.dtype.newbyteorder("<"), order="C")  # its own: the caller may go on
+        tensor.buffer = little_endian.reshape(-1).view(np.uint8)
+        tensor.buffer.flags.writeable = False
         return tensor
 
     def add_op(
@@ -220,7 +224,10 @@ class Graph:
             before: The op in front of which it runs; by default it runs last.
         """
         op = Op(kind, fill_options(kind, options))
-        self.ops.insert(len(self.ops) if before is None else self.ops.index(before), op)
+        if before is None:
+            self.ops.append(op)
+        else:
+            self.ops.insert_before(before, op)
         self.connect(op, inputs, outputs)
         return op
 

@@ -339,12 +339,15 @@ def _max_pool(x: Array, outside: Any, window: tuple[int, int], strides: tuple[in
     return np.max(taps, axis=0)
 
 
-def run_packed(model: bytes, inputs: Sequence[Array]) -> list[Array]:
+def run_packed(
+    model: bytes, inputs: Sequence[Array], *, run_stock: Callable[[int, Sequence[Array]], Array] | None = None
+) -> list[Array]:
     """Evaluate a packed .tflite file (its first subgraph) in numpy.
 
     Args:
         model: The file's bytes.
         inputs: One array for each input of the subgraph, in its order; the batch may differ from the file's.
+        run_stock: Evaluates a stock op, given its place among the ops and its inputs; by default the few that are here.
 
     Returns:
         The outputs of the subgraph, in its order.
@@ -361,11 +364,13 @@ def run_packed(model: bytes, inputs: Sequence[Array]) -> list[Array]:
             shape = () if tensor.shape is None else tuple(tensor.shape)
             values[index] = np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
     values.update(zip(graph.inputs, inputs, strict=True))
-    for operator in graph.operators:
+    for place, operator in enumerate(graph.operators):
         code = parsed.operatorCodes[operator.opcodeIndex]
         arguments = [values[index] for index in operator.inputs if index >= 0]
         if code.customCode is not None:
             result = _run_custom(code.customCode.decode(), operator, graph.tensors, arguments)
+        elif run_stock is not None:
+            result = run_stock(place, arguments)
         else:
             result = _run_stock(max(code.builtinCode, code.deprecatedBuiltinCode), operator, arguments)
         results = result if isinstance(result, tuple) else (result,)

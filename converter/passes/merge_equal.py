@@ -29,7 +29,7 @@ class MergeEqual(Pass[EqualMatch]):
         if op.kind not in _KINDS or x is None or len(x.users) < 2 or graph.is_kept(op.output):
             return None
         equal = [user for user in x.users if _computes_same(user, op)]
-        first = min(equal, key=graph.ops.index)
+        first = min(equal, key=graph.ops.rank)
         return EqualMatch(op, first) if first is not op else None
 
     def rewrite(self, graph: Graph, match: EqualMatch) -> None:

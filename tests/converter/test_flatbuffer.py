@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
 import flatbuffers
 import numpy as np
 import pytest
@@ -9,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from support.float_graphs import FloatGraph, random_input, run_file
 
+from keras_bnn.converter import convert, flatbuffer
 from keras_bnn.converter.flatbuffer import CorruptFileError, read_model, write_model
 from keras_bnn.converter.graph import Graph, Model, Signature
 
@@ -72,16 +79,111 @@ def test_writing_is_deterministic() -> None:
     assert write_model(example()) == write_model(example())
 
 
-def test_equal_buffers_are_shared_and_aligned() -> None:
+_CONVERTED = """
+import hashlib, sys
+from keras_bnn.converter import convert
+
+report = convert(sys.argv[1], verify=False)
+print(hashlib.sha256(report.model).hexdigest(), len(report.packed))
+"""
+
+
+def test_the_same_file_gives_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    """Hashes of names and objects differ from process to process, and no order may follow them."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (-1, 9, 9, 5))
+    sign = graph.sign(x)
+    branches = [graph.conv(sign, graph.kernel((40, 3, 3, 5)), graph.bias(40)) for _ in range(3)]
+    y = graph.op("ADD", [graph.scale(branches[0], graph.bias(40)), branches[1]], branches[0].dims, schema.AddOptionsT())
+    y = graph.conv(graph.pool(graph.sign(y)), graph.kernel((33, 2, 2, 40)), graph.bias(33))
+    y = graph.dense(graph.flatten(graph.sign(y)), graph.kernel((7, 2 * 2 * 33)))
+    (tmp_path / "float.tflite").write_bytes(graph.finish(y, branches[2]))
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", _CONVERTED, str(tmp_path / "float.tflite")],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1", "4242")
+    }
+    (output,) = outputs
+    assert output.split()[1] == "5"
+
+
+def constant_offsets(data: bytes) -> list[int]:
+    """Where in a file the constants lie."""
+    record = schema.Model.GetRootAs(data, 0)
+    offsets = []
+    for index in range(record.BuffersLength()):
+        table = record.Buffers(index)._tab
+        field = table.Offset(4)  # Buffer.data is the table's first field
+        if field:
+            offsets.append(table.Vector(field))
+    return offsets
+
+
+def test_equal_constants_share_one_buffer() -> None:
     graph = FloatGraph()
     x = graph.add_input("x", (1, 4))
     values = np.arange(4, dtype=np.float32)
-    data = graph.finish(graph.shift(graph.scale(graph.scale(x, values), values), np.arange(1000, 1004).astype("f")))
-    model = schema.Model.GetRootAs(data, 0)
-    filled = [model.Buffers(index) for index in range(model.BuffersLength()) if not model.Buffers(index).DataIsNone()]
-    assert len(filled) == 2
-    for buffer in filled:
-        assert data.index(buffer.DataAsNumpy().tobytes()) % 16 == 0
+    y = graph.scale(graph.scale(x, values), values)
+    y = graph.shift(graph.shift(y, values.view(np.int32).view(np.float32)), np.arange(1000, 1004).astype("f"))
+    data = graph.finish(y)
+    assert len(constant_offsets(data)) == 2
+    assert data.count(values.tobytes()) == 1
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 3), (3, 16, 64, 65, 1000), (63, 1, 4097, 128)])
+def test_constants_are_aligned(sizes: tuple[int, ...]) -> None:
+    """To a cache line of the file, also where names and other constants take any number of bytes."""
+    graph = FloatGraph()
+    graph.add_input("x" * sizes[-1], (1, 8))
+    outputs, contents = [], []
+    for size in sizes:
+        values = graph.rng.integers(-100, 100, size).astype(np.int8)
+        output = graph.add_tensor(f"{size}" * size, (size,), np.int8)
+        graph.add_op("ABS", [graph.add_constant("y" * size, values), None], [output], schema.AbsOptionsT())
+        outputs.append(output)
+        contents.append(values.tobytes())
+    data = graph.finish(*outputs)
+    offsets = constant_offsets(data)
+    assert [data[offset : offset + len(content)] for offset, content in zip(offsets, contents, strict=True)] == contents
+    assert [offset % 64 for offset in offsets] == [0] * len(sizes)
+
+
+def test_files_beyond_the_format_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    graph = FloatGraph()
+    x = graph.add_input("x", (1, 40))
+    source = graph.finish(graph.dense(graph.sign(x), graph.kernel((500, 40)), graph.bias(500)))
+    packed = convert(source, verify=False).model
+    monkeypatch.setattr(flatbuffer, "LARGEST_FILE", len(packed))
+    path = tmp_path / "packed.tflite"
+    assert convert(source, path, verify=False).model == packed
+    path.unlink()
+    for limit, reason in ((len(packed) - 1, "structure"), (3000, "constants")):
+        monkeypatch.setattr(flatbuffer, "LARGEST_FILE", limit)
+        with pytest.raises(ValueError, match=rf"a \.tflite file holds {limit} bytes at most: split the model\."):
+            convert(source, path, verify=False)
+        assert list(tmp_path.iterdir()) == [], reason
+
+
+def test_two_gigabytes_are_refused_before_they_are_copied() -> None:
+    """The zeros are never written to, so that they take no memory; a copy would."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (1, 4))
+    y = graph.op("SomebodysOp", [x, graph.add_constant("large", np.int8(0))], (1, 4))
+    graph.outputs = [y]
+    graph.tensor("large").buffer = np.zeros(2**31, np.uint8)
+    tracemalloc.start()
+    with pytest.raises(
+        ValueError, match=r"^The model has 2147483648 bytes of constants or more, and a \.tflite file hold"
+    ):
+        write_model(Model([graph]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_buffers_behind_the_flatbuffer_are_read() -> None:

@@ -1,105 +1,118 @@
-"""Whole networks with random layers: the packed file equals the float file on the stock runtime, bit for bit."""
+"""Random networks: the packed file computes what the float file does, bit for bit, and what the format says it does."""
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from support.float_graphs import SAME, VALID, FloatGraph, kinds, random_input, rewrite_and_compare
+from support import packed_expression
+from support.float_graphs import random_input, rewrite, run_file
+from support.random_network import RandomNetwork
 
-from keras_bnn.converter.graph import Tensor
-from keras_bnn.converter.patterns import is_signed
+from keras_bnn import runtime
+from keras_bnn.converter.exact import exact_reference
+from keras_bnn.converter.graph import Graph
+from keras_bnn.converter.patterns import binary_kernel, is_signed
 
-_FORMS = ("less", "greater_equal", "broadcast", "cast", "larq")
-_CHANNELS = (1, 2, 5, 8, 31, 32, 33, 40, 64, 65)
-_NUMPY_KNOWS = {"ADD", "MUL", "MAX_POOL_2D", "RESHAPE"}
-
-
-class _Network:
-    """A chain of layers as the stock converter writes them."""
-
-    def __init__(self, random: Random):
-        self.random = random
-        self.graph = FloatGraph(random.randrange(2**32))
-        batch = random.choice((-1, 1, 2))
-        shape = (batch, random.randint(5, 9), random.randint(5, 9), random.choice((1, 3, 32, 40)))
-        self.x = self.graph.add_input("x", shape)
-
-    def build(self) -> tuple[bytes, tuple[int, ...]]:
-        """Returns the file and its input's dims."""
-        y, extra = self.x, []
-        self.convolutions = self.random.randint(0, 3)
-        for index in range(self.convolutions):
-            y = self.convolution(y, signed=index > 0 or self.random.random() < 0.5)
-            if self.random.random() < 0.2:
-                extra.append(y)
-        y = self.flatten(y)
-        for index in range(self.random.randint(1, 2)):
-            # A real-valued first layer sums numbers of few bits only, so that the stock runtime's sums are exact too.
-            y = self.dense(y, signed=index > 0 or self.convolutions > 0 or self.random.random() < 0.5)
-        return self.graph.finish(y, *extra), self.x.dims
-
-    def sign(self, x: Tensor) -> Tensor:
-        return self.graph.sign(x, self.random.choice(_FORMS))
-
-    def convolution(self, x: Tensor, *, signed: bool) -> Tensor:
-        random, graph = self.random, self.graph
-        pool_behind_sign = random.random() < 0.2
-        if signed:
-            x = self.sign(x)
-            if pool_behind_sign:
-                x = self.pool(x)
-        size = (random.randint(1, 3), random.randint(1, 3))
-        padding = random.choice((SAME, VALID))
-        if random.random() < 0.4 or min(x.dims[1] - size[0], x.dims[2] - size[1]) < 2:
-            pads = [(0, 0), *((random.randint(1, 2), random.randint(1, 2)) for _ in range(2)), (0, 0)]
-            x = graph.pad(x, pads, random.choice((None, 0.0, 1.0, -1.0)))
-            padding = VALID
-        channels = x.dims[3]
-        groups = random.choice([g for g in range(1, channels + 1) if channels % g == 0]) if random.random() < 0.3 else 1
-        outputs = random.choice(_CHANNELS) if groups == 1 else groups * random.randint(1, 3)
-        is_folded = random.random() < 0.5
-        weights = graph.kernel((outputs, *size, channels // groups), None if is_folded else 1.0)
-        stride = (random.randint(1, 2), random.randint(1, 3))
-        bias = graph.bias(outputs) if is_folded else None
-        y = graph.conv(x, weights, bias, stride=stride, padding=padding, activation=random.randint(0, 3))
-        if random.random() < 0.2:
-            y = self.pool(y)
-        return self.normalize(y) if not is_folded else y
-
-    def dense(self, x: Tensor, *, signed: bool) -> Tensor:
-        units = self.random.choice(_CHANNELS)
-        is_folded = self.random.random() < 0.5
-        weights = self.graph.kernel((units, x.dims[1]), None if is_folded else 1.0)
-        x = self.sign(x) if signed else x
-        bias = self.graph.bias(units) if is_folded else None
-        y = self.graph.dense(x, weights, bias, activation=self.random.randint(0, 3))
-        return self.normalize(y) if not is_folded else y
-
-    def normalize(self, x: Tensor) -> Tensor:
-        channels = x.dims[-1]
-        multiplier = self.graph.bias(channels)
-        y = self.graph.scale(x, np.abs(multiplier) if self.random.random() < 0.3 else multiplier)
-        return self.graph.shift(y, self.graph.bias(channels), activation=self.random.randint(0, 3))
-
-    def pool(self, x: Tensor) -> Tensor:
-        window = (self.random.randint(1, 2), self.random.randint(1, 2))
-        fits = x.dims[1] >= window[0] and x.dims[2] >= window[1]
-        return self.graph.pool(x, window, padding=self.random.choice((SAME, VALID)) if fits else SAME)
-
-    def flatten(self, x: Tensor) -> Tensor:
-        row = int(np.prod(x.dims[1:]))
-        return self.graph.flatten(x) if self.random.random() < 0.5 else self.graph.reshape(x, (x.dims[0], row))
+_RANDOMS = st.randoms(use_true_random=False)
+_FEW, _MANY = (
+    settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    for count in (50, 500)
+)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.integers(0, 2**32))
-def test_random_network(seed: int) -> None:
-    source, dims = _Network(Random(seed)).build()
-    packed = rewrite_and_compare(source, random_input(dims, seed), numpy_reference=False)
-    if all(kind.startswith("Bnn") or kind in _NUMPY_KNOWS for kind in kinds(packed)):
-        rewrite_and_compare(source, random_input(dims, seed + 1), numpy_reference=True)
-    for op in packed.ops:  # a first layer alone may have a kernel that does not tell that it is binary
-        assert op.kind not in ("CONV_2D", "FULLY_CONNECTED") or not is_signed(op.input(0))
+@contextmanager
+def _kept_on_failure(**files: bytes | np.ndarray) -> Iterator[None]:
+    """Writes the files into a folder when the test fails inside, and prints the folder's path."""
+    try:
+        yield
+    except BaseException:
+        digest = hashlib.sha256(b"".join(bytes(content) for content in files.values())).hexdigest()[:12]
+        folder = Path(tempfile.gettempdir()) / "keras_bnn_failing_networks" / digest
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            if isinstance(content, bytes):
+                (folder / f"{name}.tflite").write_bytes(content)
+            else:
+                np.save(folder / f"{name}.npy", content)
+        note(f"The network and its input are in {folder}.")
+        raise
+
+
+def _check(random: Random, *, exact: bool) -> None:
+    network = RandomNetwork(random, exact=exact)
+    source = network.build()
+    x = random_input(network.x.dims, random.randrange(2**16))
+    with _kept_on_failure(reference=source, x=x):
+        expected = run_file(source if exact else exact_reference(source), [x])
+        packed, graph = rewrite(source)
+        _assert_equal(packed_expression.evaluate(packed, [x]), expected)
+        _assert_equal(run_file(packed, [x], [runtime.load_delegate()]), expected)
+        _assert_is_packed(graph)
+
+
+def _assert_equal(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
+    for output, want in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(output, want)
+
+
+def _assert_is_packed(graph: Graph) -> None:
+    for op in graph.ops:  # a first layer alone may have a kernel that does not tell that it is binary
+        if op.kind in ("CONV_2D", "FULLY_CONNECTED"):
+            assert binary_kernel(op) is None or not is_signed(op.input(0)), op
+
+
+class TestWithoutRounding:
+    """All numbers have few bits: the float file itself is exact, in any order of its sums."""
+
+    @_FEW
+    @given(_RANDOMS)
+    def test_networks(self, random: Random) -> None:
+        _check(random, exact=True)
+
+    @pytest.mark.slow
+    @_MANY
+    @given(_RANDOMS)
+    def test_many_networks(self, random: Random) -> None:
+        _check(random, exact=True)
+
+
+class TestWithRounding:
+    """Scales and biases are any real numbers: +-1 is summed exactly, and each float operation rounds as in the file."""
+
+    @_FEW
+    @given(_RANDOMS)
+    def test_networks(self, random: Random) -> None:
+        _check(random, exact=False)
+
+    @pytest.mark.slow
+    @_MANY
+    @given(_RANDOMS)
+    def test_many_networks(self, random: Random) -> None:
+        _check(random, exact=False)
+
+
+def test_the_files_of_a_failing_network_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    source = RandomNetwork(Random(0), exact=True).build()
+    x = np.arange(3, dtype=np.float32)
+
+    @settings(max_examples=1, database=None)
+    @given(st.none())
+    def fails(_: None) -> None:
+        with _kept_on_failure(reference=source, x=x):
+            raise AssertionError("different outputs")
+
+    with pytest.raises(AssertionError, match="different outputs") as caught:
+        fails()
+    printed = "\n".join(getattr(caught.value, "__notes__", ())) + capsys.readouterr().out
+    folder = Path(printed.split("are in ")[1].split()[0].rstrip("."))
+    assert (folder / "reference.tflite").read_bytes() == source
+    np.testing.assert_array_equal(np.load(folder / "x.npy"), x)
