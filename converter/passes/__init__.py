@@ -9,6 +9,7 @@ from ..graph import Graph, Op
 from .base import Match, Pass, Refusal
 from .drop_sign import DropSign
 from .emit_bits import EmitBits
+from .fix_quantize_shape import FixQuantizeShape
 from .fix_reshape import FixReshape
 from .fold_dilation import FoldDilation
 from .fold_padding import FoldPadding
@@ -16,6 +17,7 @@ from .fold_scale import FoldScale
 from .fold_shift import FoldShift
 from .fold_step import FoldStep
 from .keep_rank import KeepRank
+from .lift_kernel import LiftKernel
 from .lower_bits import LowerBits
 from .merge_equal import MergeEqual
 from .pack_kernel import PackKernel
@@ -23,13 +25,17 @@ from .pool_signs import PoolSigns
 from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
+from .read_int8 import ReadInt8
 from .read_rows import ReadRows
 from .recognize_sign import RecognizeSign
+from .write_int8 import WriteInt8
 
 __all__ = ["PIPELINE", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
 
 PIPELINE: tuple[Pass[Any], ...] = (
-    RecognizeSign(),  # first, while binary kernels are still stock ops: only signs that one of them reads
+    FixQuantizeShape(),  # first, since all others compare shapes
+    LiftKernel(),  # before any other that looks at kernels and signs: they know float32 ones
+    RecognizeSign(),  # early, while binary kernels are still stock ops: only signs that one of them reads
     MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
     KeepRank(),  # before packing, since BnnFullyConnected keeps leading dimensions and has no rows to restore
     PackKernel(),  # right for any x; the next passes only have packed ops to look for
@@ -46,7 +52,9 @@ PIPELINE: tuple[Pass[Any], ...] = (
     ReadRows(),  # before reshapes are lowered: a dense op reads through a flatten and needs none
     ReadBits(),  # between packed ops nothing but bits
     LowerBits(),  # bits move towards the outputs
-    EmitBits(),  # last: it ends the float expression of an op, so nothing can be folded into it any more
+    ReadInt8(),  # before bits are emitted: sums of integers are exact, so that their signs are thresholds
+    EmitBits(),  # late: it ends the float expression of an op, so nothing can be folded into it any more
+    WriteInt8(),  # last, since other passes look for float32 outputs
 )
 
 
