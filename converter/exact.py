@@ -12,7 +12,9 @@ import numpy as np
 
 from .flatbuffer import read_model, write_model
 from .graph import Graph
-from .passes import Match
+from .passes import Match, run_pass
+from .passes.fix_quantize_shape import FixQuantizeShape
+from .passes.lift_kernel import LiftKernel
 from .passes.pack_kernel import KernelMatch, PackKernel
 from .patterns import KERNEL_CHANNEL_AXIS
 from .schema import schema
@@ -22,11 +24,13 @@ def exact_reference(reference: bytes) -> bytes:
     """Returns the reference with the scale of each binary kernel taken out of its weights.
 
     Args:
-        reference: A float .tflite file.
+        reference: A .tflite file; of a quantized one the binary layers become float32 first.
     """
     model = read_model(reference)
     pack_kernel = PackKernel()
     for graph in model.graphs:
+        for pass_ in (FixQuantizeShape(), LiftKernel()):
+            run_pass(graph, pass_)
         for op in list(graph.ops):
             match = pack_kernel.match(graph, op) if op.kind in KERNEL_CHANNEL_AXIS else None
             if isinstance(match, Match):
