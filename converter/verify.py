@@ -9,7 +9,7 @@ import numpy as np
 from .custom_ops import PACKED_KERNEL_OPS
 from .exact import exact_reference
 from .graph import Array, Model, Tensor
-from .quantization import per_tensor
+from .quantization import per_tensor, quantization_of
 from .report import Comparison, Verification
 
 SAMPLES = 16
@@ -85,7 +85,7 @@ def _step(output: Tensor) -> float:
 
 
 def _is_quantized(model: Model) -> bool:
-    return any(per_tensor(tensor) is not None for graph in model.graphs for tensor in graph.tensors)
+    return any(quantization_of(tensor) is not None for graph in model.graphs for tensor in graph.tensors)
 
 
 def _compare(packed: list[Array], other: list[Array], steps: list[float]) -> Comparison:
