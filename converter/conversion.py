@@ -12,10 +12,12 @@ from .checker import BrokenGraphError, check_graph
 from .custom_ops import PACKED_KERNEL_OPS
 from .flatbuffer import read_model, write_model
 from .graph import Model, Op
+from .int8 import check_io_type, quantize_to_int8
 from .passes import find_refusals, run_pipeline
 from .passes.pack_kernel import layer_name
 from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
 from .report import ConversionReport, LeftOp, PackedOp
+from .representative_data import RepresentativeData
 from .runtime_version import raise_min_runtime_version
 from .sources import load_reference
 from .verify import verify_packed
@@ -30,6 +32,9 @@ def convert(
     *,
     reference_path: str | os.PathLike[str] | None = None,
     verify: bool | None = None,
+    representative_dataset: RepresentativeData | None = None,
+    inference_input_type: str = "float32",
+    inference_output_type: str = "float32",
 ) -> ConversionReport:
     """Packs the binary layers of a model to 1 bit a weight.
 
@@ -43,13 +48,19 @@ def convert(
         path: Where to write the packed .tflite file; None writes nothing, the bytes are in the report.
         reference_path: Where to write the float .tflite file, which runs without keras-bnn; None writes none.
         verify: Whether to run both files on random inputs and compare them. By default for references under 50 MB.
+        representative_dataset: Some hundred typical inputs. With them, all that is not binary computes in int8: weights
+            have one scale per output channel, activations one scale and zero point, from the range that these inputs
+            give them. A function that yields lists of arrays, as for tf.lite.TFLiteConverter, or their iterable, or an
+            array `[samples, ...]`, or a dict of such arrays for several inputs. Needs ai-edge-quantizer.
+        inference_input_type: "float32", "int8" or "uint8": the type of float32 inputs in the quantized file.
+        inference_output_type: The same for the outputs.
 
     Returns:
         The report: what was packed, what not and why, sizes, the verification, and both files.
 
     Raises:
         FileNotFoundError: when there is no such source, or no folder to write to.
-        ImportError: when TensorFlow is needed and not installed.
+        ImportError: when TensorFlow or ai-edge-quantizer is needed and not installed.
         ValueError: when the source cannot be converted, holds no binary op, or the packed file computes something else.
             Nothing is written then.
 
@@ -63,25 +74,31 @@ def convert(
     for target in (path, reference_path):
         if target is not None:
             _check_target(Path(target))
-    reference = load_reference(source)
-    model = read_model(reference)
+    is_quantized = representative_dataset is not None
+    check_io_type("inference_input_type", inference_input_type, is_quantized=is_quantized)
+    check_io_type("inference_output_type", inference_output_type, is_quantized=is_quantized)
+    reference = unpacked = load_reference(source)
+    if representative_dataset is not None:
+        unpacked = quantize_to_int8(
+            reference,
+            _rewritten_names(reference),
+            representative_dataset,
+            input_type=inference_input_type,
+            output_type=inference_output_type,
+        )
+    model = read_model(unpacked)
     before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in KERNEL_CHANNEL_AXIS}
     was_packed = any(op.is_packed for op in model.ops)
-    for graph in model.graphs:
-        run_pipeline(graph)
-        try:
-            check_graph(graph)
-        except BrokenGraphError as error:
-            raise ValueError(f"The file's shapes contradict each other, or keras-bnn misreads it: {error}.") from error
+    _pack(model)
     packed_ops = [op for op in model.ops if op.kind in PACKED_KERNEL_OPS]
     if not packed_ops:
         raise ValueError(_nothing_binary(model))
     is_changed = not was_packed or any(op in before for op in packed_ops)
     if is_changed:
         raise_min_runtime_version(model)
-    packed = write_model(model) if is_changed else reference
+    packed = write_model(model) if is_changed else unpacked
     is_verified = verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW
-    verification = verify_packed(reference, packed, model) if is_verified and is_changed else None
+    verification = verify_packed(unpacked, packed, model) if is_verified and is_changed else None
     report = ConversionReport(
         packed=tuple(_packed_op(op, before.get(op)) for op in packed_ops),
         left=_left_ops(model),
@@ -97,6 +114,26 @@ def convert(
         if target is not None:
             _write_whole(Path(target), content)
     return report
+
+
+def _pack(model: Model) -> None:
+    """Runs the passes."""
+    for graph in model.graphs:
+        run_pipeline(graph)
+        try:
+            check_graph(graph)
+        except BrokenGraphError as error:
+            raise ValueError(f"The file's shapes contradict each other, or keras-bnn misreads it: {error}.") from error
+
+
+def _rewritten_names(reference: bytes) -> set[str]:
+    """The names of the tensors that ops compute which the passes remove, replace or move: binary layers."""
+    model = read_model(reference)
+    before = {(op.kind, op.name) for op in model.ops}
+    _pack(model)
+    if not any(op.kind in PACKED_KERNEL_OPS for op in model.ops):
+        raise ValueError(_nothing_binary(model))
+    return {name for _, name in before - {(op.kind, op.name) for op in model.ops}}
 
 
 def _packed_op(op: Op, before: tuple[str, int] | None) -> PackedOp:

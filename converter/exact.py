@@ -22,7 +22,7 @@ def exact_reference(reference: bytes) -> bytes:
     """Returns the reference with the scale of each binary kernel taken out of its weights.
 
     Args:
-        reference: A float .tflite file.
+        reference: A .tflite file; of a quantized one the binary layers become float32 first.
     """
     model = read_model(reference)
     for graph in model.graphs:

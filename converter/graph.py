@@ -248,11 +248,13 @@ class Graph:
         self._discard(before)
 
     def absorb(self, op: Op, successor: Op) -> None:
-        """Makes `op` compute the outputs of `successor`, which alone reads its output, and removes `successor`."""
-        old, before = op.outputs, successor.inputs
+        """Makes `op` compute the outputs of `successor` in place of its own, which `successor` alone reads."""
+        before = successor.inputs
+        old = [tensor for tensor in op.outputs if tensor in before]
         self._set_inputs(successor, ())
         self.ops.remove(successor)
-        op._outputs = successor.outputs
+        index = op.outputs.index(old[0])
+        op._outputs = (*op.outputs[:index], *successor.outputs, *op.outputs[index + 1 :])
         for tensor in op.outputs:
             tensor.producer = op
         for tensor in old:

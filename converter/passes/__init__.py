@@ -13,6 +13,7 @@ from .drop_reshape import DropReshape
 from .drop_sign import DropSign
 from .emit_bits import EmitBits
 from .factor_kernel import FactorKernel
+from .fix_quantize_shape import FixQuantizeShape
 from .fix_reshape import FixReshape
 from .fold_dilation import FoldDilation
 from .fold_padding import FoldPadding
@@ -21,6 +22,7 @@ from .fold_shift import FoldShift
 from .fold_step import FoldStep
 from .join_bits import JoinBits
 from .keep_rank import KeepRank
+from .lift_kernel import LiftKernel
 from .lower_bits import LowerBits
 from .merge_equal import MergeEqual
 from .pack_kernel import PackKernel
@@ -29,12 +31,16 @@ from .raise_reshape import RaiseReshape
 from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
+from .read_int8 import ReadInt8
 from .read_rows import ReadRows
 from .recognize_sign import RecognizeSign
+from .write_int8 import WriteInt8
 
 __all__ = ["PIPELINE", "STOCK_PASSES", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
 
 STOCK_PASSES: tuple[Pass[Any], ...] = (
+    FixQuantizeShape(),  # first, since all others compare shapes
+    LiftKernel(),  # before any other that looks at kernels and signs: they know float32 ones
     DenseFromMatMul(),  # what has no packed op becomes what has one
     FactorKernel(),  # kernels become binary before anything asks whether they are
     RaiseReshape(),  # a sign is recognized where nothing stands inside it
@@ -43,7 +49,7 @@ STOCK_PASSES: tuple[Pass[Any], ...] = (
 
 PIPELINE: tuple[Pass[Any], ...] = (
     *STOCK_PASSES,
-    RecognizeSign(),  # first, while binary kernels are still stock ops: only signs that one of them reads
+    RecognizeSign(),  # early, while binary kernels are still stock ops: only signs that one of them reads
     MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
     KeepRank(),  # before packing, since BnnFullyConnected keeps leading dimensions and has no rows to restore
     PackKernel(),  # right for any x; the next passes only have packed ops to look for
@@ -63,7 +69,9 @@ PIPELINE: tuple[Pass[Any], ...] = (
     JoinBits(),  # from both sides: signs in front of a concatenation, bits behind it
     LowerBits(),  # bits move towards the outputs
     DropReshape(),  # behind lowering, which makes reshapes of words out of two that stood apart
-    EmitBits(),  # last: it ends the float expression of an op, so nothing can be folded into it any more
+    ReadInt8(),  # before bits are emitted: sums of integers are exact, so that their signs are thresholds
+    EmitBits(),  # late: it ends the float expression of an op, so nothing can be folded into it any more
+    WriteInt8(),  # last, since other passes look for float32 outputs
 )
 
 

@@ -41,7 +41,7 @@ class RaiseSign(Pass[MoverMatch]):
                 )
             return MoverMatch(op, mover)
         if mover.kind in ("PAD", "PADV2"):
-            is_known = mover.kind == "PAD" or uniform(mover.input(2)) is not None
+            is_known = mover.kind == "PAD" or (y.type_name == "float32" and uniform(mover.input(2)) is not None)
             return MoverMatch(op, mover) if is_known else None
         if moves_bits(mover) or reads_rows(mover, _users_of_sign(op)):
             return MoverMatch(op, mover)
@@ -55,6 +55,10 @@ class RaiseSign(Pass[MoverMatch]):
         bits = add_quantize(graph, x, before=mover)
         graph.add_op("BnnDequantize", [bits], [signs], {"channels": x.dims[-1]}, before=mover)
         graph.set_input(mover, 0, signs)
+        if mover.output.type_name != "float32":
+            moved = graph.add_tensor(f"{mover.output.name}/signs", mover.output.dims)
+            graph.release(mover, moved)
+            graph.set_input(match.op, 0, moved)
         if mover.kind in ("PAD", "PADV2"):
             value = 0.0 if mover.kind == "PAD" else uniform(mover.input(2))
             sign = graph.add_constant(f"{mover.name}/value", np.float32(-1 if value is not None and value < 0 else 1))

@@ -6,13 +6,18 @@ the sizes before and after. Nothing is written unless the whole conversion succe
 Examples:
   keras-bnn convert model.keras packed.tflite --reference float.tflite
   keras-bnn convert unpacked.tflite packed.tflite --no-verify
+  keras-bnn convert model.keras int8.tflite --representative-data images.npy --input-type int8
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from keras_bnn.cli.quiet import quiet_stderr
+
+IO_TYPES = ("float32", "int8", "uint8")
 
 HELP = "pack a .keras file, SavedModel or .tflite into a packed .tflite"
 
@@ -28,13 +33,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="compare the packed file with the reference on random inputs (default: for models under 50 MB)",
     )
+    parser.add_argument(
+        "--representative-data",
+        metavar="FILE",
+        help="typical inputs, for int8 in all that is not binary: a .npy of the shape (samples, ...), or for several "
+        "inputs a .npz with an array for each by its name; needs ai-edge-quantizer",
+    )
+    for side in ("input", "output"):
+        parser.add_argument(
+            f"--{side}-type", choices=IO_TYPES, default="float32", help=f"type of the {side}s of an int8 model"
+        )
 
 
 def run(args: argparse.Namespace) -> int:
     """Converts and prints the report."""
     import keras_bnn
 
+    data = None if args.representative_data is None else _representative_data(Path(args.representative_data))
     with quiet_stderr():
-        report = keras_bnn.convert(args.input, args.output, reference_path=args.reference, verify=args.verify)
+        report = keras_bnn.convert(
+            args.input,
+            args.output,
+            reference_path=args.reference,
+            verify=args.verify,
+            representative_dataset=data,
+            inference_input_type=args.input_type,
+            inference_output_type=args.output_type,
+        )
     print(report)
     return 0
+
+
+def _representative_data(path: Path) -> Any:
+    """Returns the array of a .npy file, or of a .npz file the arrays by their names, or the only one."""
+    import numpy as np
+
+    if path.suffix not in (".npy", ".npz"):
+        raise ValueError(f"{path} has the suffix {path.suffix!r}: pass representative data as a .npy or .npz file.")
+    loaded = np.load(path)
+    if path.suffix == ".npy":
+        return loaded
+    with loaded:
+        arrays = {name: loaded[name] for name in loaded.files}
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays

@@ -152,21 +152,6 @@ def test_unknown_activation_is_refused() -> None:
     assert "fused activation" in refusals(rewrite(graph.finish(y))[1])["FULLY_CONNECTED"].reason
 
 
-def test_quantized_weights_are_refused() -> None:
-    graph = FloatGraph()
-    x = graph.add_input("x", (2, 5, 6, 3))
-    y = graph.conv(graph.sign(x), graph.kernel((4, 3, 3, 3)))
-    op = y.producer
-    assert op is not None
-    quantization = schema.QuantizationParametersT()
-    quantization.scale, quantization.zeroPoint = [1 / 127] * 4, [0] * 4
-    weights = np.where(graph.kernel((4, 3, 3, 3)) < 0, -127, 127).astype(np.int8)
-    graph.set_input(op, 1, graph.add_constant("int8_weights", weights, quantization=quantization))
-    refusal = refusals(rewrite(graph.finish(y))[1])["CONV_2D"]
-    assert refusal.reason == "it computes with int8"
-    assert "without quantization" in refusal.remedy
-
-
 def test_kernel_behind_computations_on_constants() -> None:
     """What the stock converter leaves of a kernel's sign that it does not fold, and of float16 weights."""
     graph = FloatGraph()
