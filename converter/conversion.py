@@ -14,11 +14,13 @@ from .flatbuffer import read_model, write_model
 from .graph import Model, Op
 from .passes import find_refusals, run_pipeline
 from .passes.pack_kernel import layer_name
+from .passes.read_lce import LCE_KERNEL_OP
 from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
 from .report import ConversionReport, LeftOp, PackedOp
 from .sources import load_reference
 from .verify import verify_packed
 
+_SOURCE_KERNELS = (*KERNEL_CHANNEL_AXIS, LCE_KERNEL_OP)
 VERIFIED_BY_DEFAULT_BELOW = 50_000_000
 """Bytes of the reference."""
 
@@ -64,7 +66,7 @@ def convert(
             _check_target(Path(target))
     reference = load_reference(source)
     model = read_model(reference)
-    before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in KERNEL_CHANNEL_AXIS}
+    before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in _SOURCE_KERNELS}
     was_packed = any(op.is_packed for op in model.ops)
     for graph in model.graphs:
         run_pipeline(graph)

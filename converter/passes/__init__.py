@@ -23,13 +23,15 @@ from .pool_signs import PoolSigns
 from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
+from .read_lce import ReadLce
 from .read_rows import ReadRows
 from .recognize_sign import RecognizeSign
 
 __all__ = ["PIPELINE", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
 
 PIPELINE: tuple[Pass[Any], ...] = (
-    RecognizeSign(),  # first, while binary kernels are still stock ops: only signs that one of them reads
+    ReadLce(),  # first, so that all others meet the ops of one format only
+    RecognizeSign(),  # early, while binary kernels are still stock ops: only signs that one of them reads
     MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
     KeepRank(),  # before packing, since BnnFullyConnected keeps leading dimensions and has no rows to restore
     PackKernel(),  # right for any x; the next passes only have packed ops to look for
