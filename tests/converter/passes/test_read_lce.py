@@ -111,7 +111,7 @@ def test_signs_to_int8(scale: float, zero_point: int) -> None:
     x = graph.add_input("x", (2, 3, 40))
     bits = graph.lce_quantize(x)
     y = graph.lce("LceDequantize", [bits], x.dims, np.int8, int8=(scale, zero_point))
-    _, output = compare(graph, y, random_input(x.dims), on_runtime=False)
+    _, output = compare(graph, y, random_input(x.dims))
     assert output.dtype == np.int8
 
 
@@ -142,7 +142,7 @@ def test_int8_output(activation: int) -> None:
         bias=graph.rng.integers(-40, 40, 20).astype(np.float32) + np.float32(0.25),
         int8=(1.0, -3),
     )
-    packed, output = compare(graph, y, random_input(x.dims), on_runtime=False)
+    packed, output = compare(graph, y, random_input(x.dims))
     assert only(packed, "BnnConv2D").output.type_name == "int8"
     assert len(np.unique(output)) > 5
 
