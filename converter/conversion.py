@@ -15,6 +15,7 @@ from .graph import Model, Op
 from .int8 import check_io_type, quantize_to_int8
 from .passes import find_refusals, run_pipeline
 from .passes.pack_kernel import layer_name
+from .passes.read_lce import LCE_KERNEL_OP
 from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
 from .report import ConversionReport, LeftOp, PackedOp
 from .representative_data import RepresentativeData
@@ -22,6 +23,7 @@ from .runtime_version import raise_min_runtime_version
 from .sources import load_reference
 from .verify import verify_packed
 
+_SOURCE_KERNELS = (*KERNEL_CHANNEL_AXIS, LCE_KERNEL_OP)
 VERIFIED_BY_DEFAULT_BELOW = 50_000_000
 """Bytes of the reference."""
 
@@ -87,7 +89,7 @@ def convert(
             output_type=inference_output_type,
         )
     model = read_model(unpacked)
-    before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in KERNEL_CHANNEL_AXIS}
+    before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in _SOURCE_KERNELS}
     was_packed = any(op.is_packed for op in model.ops)
     _pack(model)
     packed_ops = [op for op in model.ops if op.kind in PACKED_KERNEL_OPS]

@@ -58,7 +58,7 @@ def fill_options(kind: str, options: Any) -> Any:
 
 
 def encode_options(kind: str, options: Mapping[str, int]) -> bytes:
-    """Returns the flexbuffer map of an op: every key is written, in sorted order.
+    """Returns the flexbuffer map of an op, keys in sorted order; what has its default is left out, to save space.
 
     Args:
         kind: The custom op's name.
@@ -71,8 +71,9 @@ def encode_options(kind: str, options: Mapping[str, int]) -> bytes:
     missing = sorted(key for key, value in full.items() if value is None)
     if missing:
         raise ValueError(f"{kind} needs the option {missing[0]!r}.")
-    full["version"] = FORMAT_VERSION
-    return bytes(flexbuffers.Dumps({key: int(full[key]) for key in sorted(full)}))
+    written = {key: int(value) for key, value in full.items() if value != OPTIONS[kind][key]}
+    written["version"] = FORMAT_VERSION
+    return bytes(flexbuffers.Dumps({key: written[key] for key in sorted(written)}))
 
 
 def decode_options(kind: str, data: Any) -> dict[str, int]:

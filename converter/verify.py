@@ -41,9 +41,13 @@ def verify_packed(reference: bytes, packed: bytes, model: Model) -> Verification
     try:
         from keras_bnn.runtime import Interpreter
 
-        interpreters = [Interpreter(content) for content in (packed, exact_reference(reference), reference)]
+        interpreters = [Interpreter(packed)]
     except (ImportError, OSError) as error:
         return Verification(0, None, None, f"Not run, since no runtime is at hand: {error}")
+    try:
+        interpreters += [Interpreter(content) for content in (exact_reference(reference), reference)]
+    except ValueError as error:  # a custom op of others, which stays in the packed file or is replaced there
+        return Verification(0, None, None, f"Not run, since the source does not run here: {error}")
     try:
         inputs = _random_inputs(interpreters[0].inputs)
         expected = [_outputs(interpreter.predict(inputs)) for interpreter in interpreters[1:]]

@@ -32,6 +32,7 @@ from .raise_scale import RaiseScale
 from .raise_sign import RaiseSign
 from .read_bits import ReadBits
 from .read_int8 import ReadInt8
+from .read_lce import ReadLce
 from .read_rows import ReadRows
 from .recognize_sign import RecognizeSign
 from .write_int8 import WriteInt8
@@ -48,6 +49,7 @@ STOCK_PASSES: tuple[Pass[Any], ...] = (
 """Rewritings from stock ops to stock ops; the reference with exact sums has them too."""
 
 PIPELINE: tuple[Pass[Any], ...] = (
+    ReadLce(),  # first, so that all others meet the ops of one format only
     *STOCK_PASSES,
     RecognizeSign(),  # early, while binary kernels are still stock ops: only signs that one of them reads
     MergeEqual(),  # two layers that sign one tensor share its bits, and each sign has one BnnQuantize
