@@ -1,4 +1,4 @@
-// pack_float and pack_int8 of every kernel set.
+// pack_float, pack_int8 and pack_scaled of every kernel set.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "support/guarded_array.h"
 #include "support/kernel_set_test.h"
+#include "support/plain.h"
 #include "support/random.h"
 
 namespace keras_bnn {
@@ -93,6 +94,34 @@ TEST_P(PackTest, Int8OfEveryWidthAndZeroPoint) {
         kernels().pack_int8(row.data(), channels, zero_point, words.data());
         ExpectBits(words, expected);
       }
+    }
+  }
+}
+
+TEST_P(PackTest, ScaledOfEveryWidth) {
+  std::uint32_t seed = 300;
+  for (const int channels : kChannels) {
+    for (const Edge edge : kEdges) {
+      Random random(++seed);
+      SCOPED_TRACE(std::to_string(channels) + " channels, seed " + std::to_string(seed));
+      std::vector<float> x = random.Floats(channels);
+      std::vector<float> multiplier = random.Floats(channels);
+      std::vector<float> bias = random.Floats(channels);
+      const int at = random.Int(0, channels - 1);
+      x[at] = 4097.0f;
+      multiplier[at] = -4097.0f;
+      bias[at] = 16785408.0f;  // the product is -16785409, which rounds to -16785408
+      std::vector<bool> expected;
+      for (int c = 0; c < channels; ++c) {
+        expected.push_back(PlainTransform(x[c], multiplier[c], bias[c], kNoActivation, kNoActivation) < 0.0f);
+      }
+      const GuardedArray<float> row(x, edge);
+      const GuardedArray<float> multipliers(multiplier, edge);
+      const GuardedArray<float> biases(bias, edge);
+      GuardedArray<Word> words(WordsFor(channels), edge);
+      std::fill(words.begin(), words.end(), ~Word{0});
+      kernels().pack_scaled(row.data(), channels, multipliers.data(), biases.data(), words.data());
+      ExpectBits(words, expected);
     }
   }
 }

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "support/expect_refusal.h"
@@ -26,6 +27,36 @@ TEST_F(DequantizeTest, BitsBecomePlusAndMinusOne) {
   EXPECT_EQ(Prepare(Variable(ElementType::kInt32, {2, 3, 2})), (std::vector<int>{2, 3, 37}));
   const std::vector<float> y = harness_.Run<float>(op_.get(), PackSigns(signs, 37), signs.size());
   EXPECT_EQ(y, std::vector<float>(signs.begin(), signs.end()));
+}
+
+TEST_F(DequantizeTest, BitsBecomeInt8) {
+  const std::vector<int> signs = Random(2).Signs(2 * 3 * 37);
+  const TensorInfo x = Variable(ElementType::kInt32, {2, 3, 2});
+  const struct {
+    float scale;
+    int zero_point, plus, minus;
+  } kCases[] = {{1.0f, 0, 1, -1},         {0.5f, -128, -126, -128}, {2.0f, 3, 4, 2},  // halves away from 0
+                {0x1p-7f, -1, 127, -128}, {0.3f, 10, 13, 7},        {4.0f, 5, 5, 5}};
+  for (const auto& [scale, zero_point, plus, minus] : kCases) {
+    TensorInfo output = Variable(ElementType::kInt8, {}, zero_point);
+    output.scale = scale;
+    EXPECT_EQ(harness_.Prepare(op_.get(), {x}, std::vector<TensorInfo>{output}), (std::vector<Dims>{{2, 3, 37}}));
+    std::vector<int> expected;
+    for (const int sign : signs) expected.push_back(sign < 0 ? minus : plus);
+    const auto y = harness_.Run<std::int8_t>(op_.get(), PackSigns(signs, 37), signs.size());
+    EXPECT_EQ(std::vector<int>(y.begin(), y.end()), expected) << scale;
+  }
+}
+
+TEST_F(DequantizeTest, RefusesInt8WithoutAUsableQuantization) {
+  const TensorInfo x = Variable(ElementType::kInt32, {2, 2});
+  TensorInfo output = Variable(ElementType::kInt8, {});
+  output.scale = 0.0f;
+  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {x}, std::vector<TensorInfo>{output}),
+                 "the output is int8 without a scale");
+  output = Variable(ElementType::kInt8, {}, 200);
+  EXPECT_REFUSAL(harness_.Prepare(op_.get(), {x}, std::vector<TensorInfo>{output}),
+                 "the output is int8 with the zero point 200; expected -128 to 127");
 }
 
 TEST_F(DequantizeTest, Refusals) {

@@ -94,6 +94,8 @@ TEST(OpTest, RefusesOptionsOutOfRange) {
       {"BnnConv2D", "pad_value", 2},
       {"BnnConv2D", "activation", 4},
       {"BnnConv2D", "pre_activation", 9},
+      {"BnnConv2D", "steps", -1},
+      {"BnnFullyConnected", "steps", -2},
   };
   for (const auto& [op, key, value] : kBad) {
     SCOPED_TRACE(std::string(op) + " " + key);

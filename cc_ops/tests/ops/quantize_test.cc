@@ -43,6 +43,47 @@ TEST_F(QuantizeTest, Int8RowsComparedWithTheZeroPoint) {
   EXPECT_EQ(harness_.Run<Word>(op_.get(), x, 10), PackSigns(signs, 33));
 }
 
+// Rows that end inside a word, and a bias that only a fused multiply-add would not cancel.
+TEST_F(QuantizeTest, MultiplierAndBias) {
+  for (const int channels : {1, 31, 32, 33, 100}) {
+    Random random(channels);
+    std::vector<float> x = random.Floats(3 * 50 * channels);
+    std::vector<float> multiplier = random.Floats(channels);
+    std::vector<float> bias = random.Floats(channels);
+    x[0] = 4097.0f;
+    multiplier[0] = -4097.0f;
+    bias[0] = 16785408.0f;  // the product is -16785409, which rounds to -16785408
+    const Dims dims = {3, 50, channels};
+    const std::vector<TensorInfo> inputs = {Variable(ElementType::kFloat32, dims),
+                                            Constant(ElementType::kFloat32, {channels}, multiplier),
+                                            Constant(ElementType::kFloat32, {channels}, bias)};
+    EXPECT_EQ(harness_.Prepare(op_.get(), inputs, ElementType::kInt32), (Dims{3, 50, WordsFor(channels)}));
+    std::vector<int> signs;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const float y = PlainTransform(x[i], multiplier[i % channels], bias[i % channels], kNoActivation, kNoActivation);
+      signs.push_back(y < 0.0f ? -1 : 1);
+    }
+    std::vector<Word> words(150 * WordsFor(channels), 0xa5a5a5a5);
+    harness_.Run(op_.get(), {x.data(), multiplier.data(), bias.data()}, {words.data()});
+    EXPECT_EQ(words, PackSigns(signs, channels));
+  }
+}
+
+TEST_F(QuantizeTest, RefusesOtherMultipliersAndBiases) {
+  const std::vector<float> values(40);
+  const TensorInfo x = Variable(ElementType::kFloat32, {2, 40});
+  const TensorInfo good = Constant(ElementType::kFloat32, {40}, values);
+  const TensorInfo bad = Constant(ElementType::kFloat32, {39}, values);
+  const auto prepare = [&](const std::vector<TensorInfo>& inputs) {
+    harness_.Prepare(op_.get(), inputs, ElementType::kInt32);
+  };
+  EXPECT_REFUSAL(prepare({Variable(ElementType::kInt8, {2, 40}), good, good}),
+                 "the input is int8 with a multiplier and a bias; expected float32");
+  EXPECT_REFUSAL(prepare({x, bad, good}), "the multipliers are float32 [39]; expected float32 [40]");
+  EXPECT_REFUSAL(prepare({x, good, bad}), "the biases are float32 [39]; expected float32 [40]");
+  EXPECT_REFUSAL(prepare({x, good, Variable(ElementType::kFloat32, {40})}), "the biases are not constant");
+}
+
 TEST_F(QuantizeTest, RefusesInt8WithoutAUsableQuantization) {
   TensorInfo x = Variable(ElementType::kInt8, {2, 40});
   x.scale = 0.0f;

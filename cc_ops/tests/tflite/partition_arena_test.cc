@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,29 @@ TEST_F(PartitionArenaTest, TensorsOfTheArenaDoNotOverlapWhileAlive) {
       TfLiteHost host;
       const int x = host.AddTensor("x", kTfLiteInt32, {1, 6, 5, 1});
       std::vector<int> tensors = {x};
+      std::vector<int> all = {x};
+      std::map<int, int> sums;  // of the same shape, by the tensor with its bits
       for (int step = 0; step < 12; ++step) {
         const int input = tensors[std::max(0, static_cast<int>(tensors.size()) - 1 - random.Int(0, 4))];
         const int output = host.AddTensor("step", kTfLiteInt32, {1});
-        if (random.OneIn(3)) {
+        if (random.OneIn(4)) {  // two outputs, which live for different times
+          const int other = host.AddTensor("sum", kTfLiteFloat32, {1});
+          std::vector<Word> weights(32);
+          for (Word& word : weights) word = random.Bits();
+          const int weight = host.AddConstant("weights", kTfLiteInt32, {32, 1, 1, 1}, weights);
+          const int multiplier = host.AddConstant("multiplier", kTfLiteFloat32, {32}, random.Floats(32));
+          const int bias = host.AddConstant("bias", kTfLiteFloat32, {32}, random.Floats(32));
+          std::vector<int> inputs = {input, weight, multiplier, bias};
+          std::map<std::string, std::int64_t> options = {{"version", 1}, {"channels_in", 32}, {"padding", 0}};
+          const auto shortcut = sums.find(input);
+          if (shortcut != sums.end()) {
+            inputs.push_back(shortcut->second);
+            options["steps"] = 1;
+          }
+          host.AddNode("BnnConv2D", inputs, {other, output}, FlexbufferMap(options));
+          sums[output] = other;
+          all.push_back(other);
+        } else if (random.OneIn(3)) {
           host.AddNode("BnnMaxPool2D", {input}, {output}, PoolOptions(random.Int(1, 2), 0));
         } else {
           std::vector<Word> weights(32 * 9);
@@ -40,9 +60,10 @@ TEST_F(PartitionArenaTest, TensorsOfTheArenaDoNotOverlapWhileAlive) {
                        FlexbufferMap({{"version", 1}, {"channels_in", 32}, {"padding", 0}}));
         }
         tensors.push_back(output);
+        all.push_back(output);
       }
       const std::vector<int> last(tensors.end() - 3, tensors.end());
-      host.SetInputsAndOutputs({x}, keep_all ? tensors : last);
+      host.SetInputsAndOutputs({x}, keep_all ? all : last);
       ASSERT_EQ(host.Apply(delegate_), kTfLiteOk);
       ASSERT_EQ(host.PartitionCount(), 1);
       ASSERT_EQ(host.AllocateTensors(), kTfLiteOk) << host.reports();

@@ -1,6 +1,7 @@
 // Partitions of the delegate inside a runtime: what they compute, and whose tensors they touch.
 #include <gtest/gtest.h>
 
+#include <utility>
 #include <vector>
 
 #include "support/partition_fixture.h"
@@ -96,6 +97,75 @@ TEST_F(PartitionTest, ForeignOpsSplitPartitions) {
   ASSERT_EQ(host_->Invoke(), kTfLiteOk);
   for (std::size_t i = 0; i < 80; ++i) ASSERT_EQ(host_->Read<float>(y)[i], values[i] < 0.0f ? -1.0f : 1.0f);
 }
+
+// A residual block: the first convolution gives the sum, which the second adds to, and the sum's bits, which the second
+// reads. `kept` tensors are outputs of the model too, so the runtime's.
+class TwoOutputsTest : public PartitionTest, public testing::WithParamInterface<std::pair<bool, bool>> {};
+
+TEST_P(TwoOutputsTest, EachIsTheRuntimesOrThePartitions) {
+  const auto [keep_sum, keep_bits] = GetParam();
+  const Bytes options = FlexbufferMap({{"version", 1}, {"channels_in", 40}, {"padding", 0}, {"steps", 1}});
+  Random random(6);
+  const std::vector<int> signs = random.Signs(2 * 40 * 40);
+  const std::vector<float> ones(40, 0.25f);
+  const std::vector<float> biases = random.Floats(40);
+  const int x = Float("x", {1, 3, 5, 40});
+  const int bits = Words("bits", kUnknown);
+  std::vector<int> sums = {x}, sum_bits = {bits};
+  host_->AddNode("BnnQuantize", {x}, {bits}, kVersionOnly);
+  const int multiplier = host_->AddConstant("multiplier", kTfLiteFloat32, {40}, ones);
+  const int bias = host_->AddConstant("bias", kTfLiteFloat32, {40}, biases);
+  for (int layer = 0; layer < 2; ++layer) {
+    const std::vector<int> kernel(signs.begin() + layer * 1600, signs.begin() + (layer + 1) * 1600);
+    const int weights = host_->AddConstant("weights", kTfLiteInt32, {40, 1, 1, 2}, PackSigns(kernel, 40));
+    sums.push_back(Float("sum", kUnknown));
+    sum_bits.push_back(Words("sum bits", kUnknown));
+    host_->AddNode("BnnConv2D", {sum_bits[layer], weights, multiplier, bias, sums[layer]},
+                   {sums[layer + 1], sum_bits[layer + 1]}, options);
+  }
+  std::vector<int> outputs = {sums[2]};
+  if (keep_sum) outputs.push_back(sums[1]);
+  if (keep_bits) outputs.push_back(sum_bits[1]);
+  host_->SetInputsAndOutputs({x}, outputs);
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->PartitionCount(), 1);
+  ASSERT_EQ(host_->AllocateTensors(), kTfLiteOk) << host_->reports();
+  EXPECT_EQ(host_->Dims(sums[2]), (std::vector<int>{1, 3, 5, 40}));
+  for (int run = 0; run < 2; ++run) {
+    std::vector<float> now = random.Floats(15 * 40);
+    host_->Write(x, now);
+    ASSERT_EQ(host_->Invoke(), kTfLiteOk);
+    std::vector<std::vector<float>> plain;
+    for (int layer = 0; layer < 2; ++layer) {
+      std::vector<float> next;
+      for (int i = 0; i < 15 * 40; ++i) {
+        int acc = 0;
+        for (int c = 0; c < 40; ++c) {
+          acc += (now[i / 40 * 40 + c] < 0.0f ? -1 : 1) * signs[layer * 1600 + i % 40 * 40 + c];
+        }
+        volatile float y = PlainTransform(acc, 0.25f, biases[i % 40], kNoActivation, kNoActivation);
+        y = y + now[i];
+        next.emplace_back(y);
+      }
+      now = next;
+      plain.push_back(next);
+    }
+    EXPECT_EQ(host_->Read<float>(sums[2]), plain[1]);
+    if (keep_sum) {
+      EXPECT_EQ(host_->Read<float>(sums[1]), plain[0]);
+    }
+    if (keep_bits) {
+      EXPECT_EQ(host_->Read<Word>(sum_bits[1]), PlainQuantize(plain[0], 40));
+    }
+  }
+  if (!keep_sum) ExpectUntouched(sums[1]);
+  if (!keep_bits) ExpectUntouched(sum_bits[1]);
+  ExpectUntouched(sum_bits[2]);  // nobody reads it
+}
+
+INSTANTIATE_TEST_SUITE_P(Kept, TwoOutputsTest,
+                         testing::Values(std::pair(false, false), std::pair(false, true), std::pair(true, false),
+                                         std::pair(true, true)));
 
 TEST_F(PartitionTest, AResultThatNobodyReadsHasItsOwnPlace) {
   const int x = Words("x", {1, 4, 4, 2});
