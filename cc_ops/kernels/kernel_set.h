@@ -91,6 +91,14 @@ struct KernelSet {
   void (*accumulate_bits)(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
                           std::int32_t bits, std::int32_t* acc);
 
+  // Each channel by itself, for the 32 channels of a word and pixels [first, first + pixels), at most kMaxTilePixels of
+  // a row: acc[pixel][channel] = bits[first + pixel] - 2 * (taps whose x and kernel differ in the channel's bit). x[tap]
+  // has a word for each pixel of the row, kernel one word for each tap. Where inside[tap] has the word 0 for a pixel,
+  // the tap does not count; it has ~0 elsewhere, and `inside` may be null. Rows must be readable to first +
+  // kMaxTilePixels.
+  void (*accumulate_depthwise_bits)(const Word* const* x, const Word* const* inside, int first, int pixels, int taps,
+                                    const Word* kernel, const std::int32_t* bits, std::int32_t* acc);
+
   // acc[pixel][channel] = sum of +-x. rows is [tap][pixel] with `channels` values each; kernel is [tap][value].
   void (*accumulate_float)(const float* const* rows, int pixels, int taps, int channels, const Word* kernel,
                            float* acc);

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 
+#include "kernels/depthwise_lanes.h"
 #include "kernels/kernel_set.h"
 #include "kernels/round_to_int8.h"
 
@@ -281,6 +282,7 @@ struct KernelSetOf {
             kTilePixels,
             steps_per_thread,
             AccumulateBits,
+            AccumulateDepthwiseBits,
             AccumulateFloat,
             AccumulateInt<std::int8_t>,
             AccumulateInt<std::uint8_t>,

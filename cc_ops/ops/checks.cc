@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "core/layout.h"
 #include "core/refusal.h"
 
 namespace keras_bnn {
@@ -64,6 +65,16 @@ void CheckQuantization(const char* what, const TensorInfo& tensor) {
   if (tensor.zero_point < low || tensor.zero_point > low + 255) {
     Refuse("%s is %s with the zero point %d; expected %d to %d", what, NameOf(tensor.type), tensor.zero_point, low,
            low + 255);
+  }
+}
+
+void CheckPackedImage(const TensorInfo& x, int channels) {
+  if (x.type != ElementType::kInt32) Refuse("the input is %s; expected int32 words", NameOf(x.type));
+  CheckRank("the input", x, 4);
+  CheckedElements("the input", x.dims);
+  if (x.dims[3] != WordsFor(channels)) {
+    Refuse("the input has the shape %s; expected %d words last, for channels_in %d", ShapeText(x.dims).c_str(),
+           WordsFor(channels), channels);
   }
 }
 

@@ -26,6 +26,9 @@ void CheckOutputCount(const std::vector<TensorInfo>& outputs, int expected, int 
 // type.
 void CheckQuantization(const char* what, const TensorInfo& tensor);
 
+// Refuses x that is no image [N, H, W, words] of packed bits with this number of channels.
+void CheckPackedImage(const TensorInfo& x, int channels);
+
 void CheckRank(const char* what, const TensorInfo& tensor, int rank);
 
 // The data of a constant tensor of this type and shape (dimension -1: any), checked against the size of its buffer.

@@ -7,16 +7,14 @@
 #include "ops/checks.h"
 #include "ops/layer.h"
 #include "ops/registry.h"
+#include "ops/window_options.h"
 
 namespace keras_bnn {
 namespace {
 
 struct Conv2DOptions {
   int channels_in, groups;
-  int stride_h, stride_w, dilation_h, dilation_w;  // pixels
-  Padding padding;
-  int pad_top, pad_bottom, pad_left, pad_right;  // pixels
-  int pad_value;
+  WindowOptions window;
   EpilogueOptions epilogue;
 };
 
@@ -31,16 +29,13 @@ class Conv2DOp : public Op {
     CheckRank("the input", x, 4);
     CheckedElements("the input", x.dims);
     const KernelShape kernel = CheckedKernel(x, inputs[1]);
-    const int height = inputs[1].dims[1];
-    const int width = inputs[1].dims[2];
-    const Window vertical = Window::Place("height", x.dims[1], height, options_.stride_h, options_.dilation_h,
-                                          options_.padding, options_.pad_top, options_.pad_bottom);
-    const Window horizontal = Window::Place("width", x.dims[2], width, options_.stride_w, options_.dilation_w,
-                                            options_.padding, options_.pad_left, options_.pad_right);
+    const Window vertical = options_.window.Vertical(x.dims[1], inputs[1].dims[1]);
+    const Window horizontal = options_.window.Horizontal(x.dims[2], inputs[1].dims[2]);
     const Dims y = {x.dims[0], vertical.output, horizontal.output, kernel.channels_out};
     CheckedElements("the output", y);
     if (!conv_) {
-      conv_.emplace(resources.kernels, DescribeLayer(inputs, outputs, kernel, options_.epilogue, options_.pad_value));
+      conv_.emplace(resources.kernels,
+                    DescribeLayer(inputs, outputs, kernel, options_.epilogue, options_.window.pad_value));
     }
     conv_->Resize(x.dims[0], vertical, horizontal, resources.threads,
                   CheckOperands(inputs, options_.epilogue, y, true));
@@ -87,17 +82,7 @@ std::unique_ptr<Op> MakeConv2D(Options* options) {
   Conv2DOptions conv = {};
   conv.channels_in = options->Required("channels_in", 1, kMax);
   conv.groups = options->Optional("groups", 1, kMax, 1);
-  conv.stride_h = options->Optional("stride_h", 1, kMax, 1);
-  conv.stride_w = options->Optional("stride_w", 1, kMax, 1);
-  conv.dilation_h = options->Optional("dilation_h", 1, kMax, 1);
-  conv.dilation_w = options->Optional("dilation_w", 1, kMax, 1);
-  conv.padding = static_cast<Padding>(options->Required("padding", 0, 2));
-  const int most = conv.padding == Padding::kExplicit ? kMax : 0;
-  conv.pad_top = options->Optional("pad_top", 0, most, 0);
-  conv.pad_bottom = options->Optional("pad_bottom", 0, most, 0);
-  conv.pad_left = options->Optional("pad_left", 0, most, 0);
-  conv.pad_right = options->Optional("pad_right", 0, most, 0);
-  conv.pad_value = options->Optional("pad_value", -1, 1, 0);
+  conv.window = WindowOptions::From(options);
   conv.epilogue = EpilogueOptions::From(options);
   return std::make_unique<Conv2DOp>(conv);
 }

@@ -17,8 +17,13 @@ struct Entry {
 };
 
 constexpr Entry kEntries[] = {
-    {"BnnQuantize", MakeQuantize}, {"BnnDequantize", MakeDequantize},         {"BnnMaxPool2D", MakeMaxPool2D},
-    {"BnnConv2D", MakeConv2D},     {"BnnFullyConnected", MakeFullyConnected},
+    {"BnnQuantize", MakeQuantize},
+    {"BnnDequantize", MakeDequantize},
+    {"BnnMaxPool2D", MakeMaxPool2D},
+    {"BnnConv2D", MakeConv2D},
+    {"BnnDepthwiseConv2D", MakeDepthwiseConv2D},
+    {"BnnFullyConnected", MakeFullyConnected},
+    {"BnnTransposeConv2D", MakeTransposeConv2D},
 };
 
 const Entry* FindEntry(const char* name) {

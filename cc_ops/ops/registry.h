@@ -13,7 +13,9 @@ std::unique_ptr<Op> MakeQuantize(Options* options);
 std::unique_ptr<Op> MakeDequantize(Options* options);
 std::unique_ptr<Op> MakeMaxPool2D(Options* options);
 std::unique_ptr<Op> MakeConv2D(Options* options);
+std::unique_ptr<Op> MakeDepthwiseConv2D(Options* options);
 std::unique_ptr<Op> MakeFullyConnected(Options* options);
+std::unique_ptr<Op> MakeTransposeConv2D(Options* options);
 
 }  // namespace keras_bnn
 

@@ -59,6 +59,25 @@ def conv2d(
     return _layer("BnnConv2D", kind, shape, kernel, parameters, {**required, **options})
 
 
+def depthwise_conv2d(
+    shape: Sequence[int], kernel: np.ndarray, parameters: Sequence[np.ndarray], **options: int
+) -> SingleOp:
+    """BnnDepthwiseConv2D on packed `shape` in channels with a kernel of +1 and -1 `[kh, kw, O]`.
+
+    The padding is SAME if not given.
+    """
+    required = {"version": 1, "channels_in": shape[-1], "padding": 0}
+    return _layer("BnnDepthwiseConv2D", PACKED, shape, kernel, parameters, {**required, **options})
+
+
+def transpose_conv2d(
+    shape: Sequence[int], kernel: np.ndarray, parameters: Sequence[np.ndarray], **options: int
+) -> SingleOp:
+    """BnnTransposeConv2D on packed `shape` in channels with a kernel of +1 and -1 `[O, kh, kw, C]`."""
+    required = {"version": 1, "channels_in": shape[-1]}
+    return _layer("BnnTransposeConv2D", PACKED, shape, kernel, parameters, {**required, **options})
+
+
 def fully_connected(
     kind: str, shape: Sequence[int], kernel: np.ndarray, parameters: Sequence[np.ndarray], **options: int
 ) -> SingleOp:

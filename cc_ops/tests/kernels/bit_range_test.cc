@@ -57,5 +57,27 @@ TEST(BitRangeTest, InsertsEveryRange) {
   }
 }
 
+TEST(BitRangeTest, RepeatsBits) {
+  Random random(3);
+  for (const int count : {1, 7, 16, 31, 32, 33, 64, 70}) {
+    std::vector<int> bits;
+    GuardedArray<Word> from(WordsFor(count), Edge::kAfter);
+    for (Word& word : from) word = 0;
+    for (int i = 0; i < count; ++i) {
+      bits.push_back(random.Int(0, 1));
+      from[i / kWordBits] |= static_cast<Word>(bits.back()) << (i % kWordBits);
+    }
+    for (const int times : {1, 2, 3, 4, 5, 8, 32, 33, 100}) {
+      SCOPED_TRACE("count " + std::to_string(count) + ", times " + std::to_string(times));
+      GuardedArray<Word> to(WordsFor(count * times), Edge::kAfter);
+      for (Word& word : to) word = 0xa5a5a5a5u;
+      RepeatBits(from.data(), count, times, to.data());
+      for (int i = 0; i < WordsFor(count * times) * kWordBits; ++i) {
+        ASSERT_EQ(Bit(to.data(), i), i < count * times && bits[i / times] != 0) << "bit " << i;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace keras_bnn

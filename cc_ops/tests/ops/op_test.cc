@@ -15,7 +15,9 @@ const std::map<std::string, OptionMap> kOps = {
     {"BnnQuantize", {{"version", 1}}},
     {"BnnDequantize", {{"version", 1}, {"channels", 40}}},
     {"BnnConv2D", {{"version", 1}, {"channels_in", 40}, {"padding", 0}}},
+    {"BnnDepthwiseConv2D", {{"version", 1}, {"channels_in", 40}, {"padding", 0}}},
     {"BnnFullyConnected", {{"version", 1}, {"channels_in", 40}}},
+    {"BnnTransposeConv2D", {{"version", 1}, {"channels_in", 40}}},
     {"BnnMaxPool2D", {{"version", 1}, {"window_h", 2}, {"window_w", 2}, {"padding", 0}}},
 };
 

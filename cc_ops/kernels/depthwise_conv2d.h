@@ -1,0 +1,93 @@
+// Depthwise convolution on packed bits: output channel o reads input channel o / (O / C) alone.
+//
+// Bits of a word stay side by side: one xor compares a tap for 32 output channels, and the kernel set counts the
+// differing bits of each channel. It takes a vector of neighbouring output pixels, so x is first turned: each word of a
+// row lies beside the same word of the next pixel that is read with it, with the padding in its place. With several
+// output channels for an input channel, each bit is repeated as often as it is read.
+//
+//     file:     [image, row][column][word]
+//     turned:   [image, row][word][phase][pixel]      column = pixel * stride + phase - pad
+//
+// So the words of a tap for the output pixels of a row are neighbours, whatever the stride. A task is a row of the
+// output and a range of blocks.
+#ifndef KERAS_BNN_KERNELS_DEPTHWISE_CONV2D_H_
+#define KERAS_BNN_KERNELS_DEPTHWISE_CONV2D_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "core/window.h"
+#include "kernels/conv2d.h"
+#include "kernels/kernel_set.h"
+
+namespace keras_bnn {
+
+class DepthwiseConv2D {
+ public:
+  // `layer` has binary x, one group, weights [tap][WordsFor(channels_out)] and kernel.channels input channels, a
+  // divisor of channels_out.
+  DepthwiseConv2D(const KernelSet& kernels, const ConvLayer& layer);
+
+  // Makes room for images of this size. `operands` has a shape for each step of the epilogue.
+  void Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
+              const std::vector<OperandShape>& operands);
+
+  // The int32 words that Resize takes for a row of an image, so that a caller can refuse too many.
+  static std::int64_t TurnedRowWords(int words, const Window& horizontal);
+
+  // x and the outputs are NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
+  void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
+
+ private:
+  // Where a column of taps reads a turned row.
+  struct TapColumn {
+    int phase;  // index into phases_
+    int shift;  // pixels
+  };
+
+  // The scratch of one thread.
+  struct Scratch {
+    std::vector<Word> repeated;      // a row of x with a bit for each output channel
+    std::vector<const Word*> taps;   // turned words, for each tap that counts
+    std::vector<std::int32_t> bits;  // per output pixel: taps that count
+  };
+
+  void Turn(const Word* x, ThreadPool& pool);
+  void TurnRow(const Word* row, Word* turned) const;
+  const Word* Repeat(const Word* row, std::vector<Word>* repeated) const;
+  void RunRow(std::int64_t image, int row, int first_block, int end_block, Scratch* scratch) const;
+
+  int Words() const { return kernel_.blocks(); }  // of a pixel with a bit for each output channel
+  std::int64_t WordSize() const { return static_cast<std::int64_t>(phases_.size()) * phase_pixels_; }
+  std::int64_t RowSize() const { return Words() * WordSize(); }
+
+  const KernelSet* kernels_;
+  KernelShape kernel_;
+  int pad_value_;
+  Epilogue epilogue_;
+
+  std::vector<Word> packed_kernel_;  // [block][tap]
+
+  std::int64_t batch_ = 0;
+  Window vertical_, horizontal_;
+  int threads_ = 1;
+  std::vector<int> phases_;  // remainders of columns that taps read
+  int phase_pixels_ = 0;
+  std::vector<TapColumn> tap_columns_;
+  std::vector<Word> turned_;
+  std::vector<Word> padding_row_;  // a turned row above or below the image, for pad_value 1 or -1
+
+  // Only for pad_value 0: of a turned row, ~0 where there is a pixel of the image; for each tap, where its part begins;
+  // per output pixel, how many columns of taps lie in the image; and per tile, whether all do.
+  std::vector<Word> inside_;
+  std::vector<const Word*> inside_taps_;
+  std::vector<int> columns_inside_;
+  std::vector<bool> tile_inside_;
+
+  std::vector<Scratch> scratch_;  // per thread
+};
+
+}  // namespace keras_bnn
+
+#endif  // KERAS_BNN_KERNELS_DEPTHWISE_CONV2D_H_

@@ -1,0 +1,102 @@
+// The depthwise part of a kernel set, the same C++ for every instruction set. Included by lanes.h alone, and under its
+// rules: nothing of the standard library. Vectors are the compilers' own (GCC and Clang), which become what registers
+// the set's flags allow.
+//
+// A word holds one tap of 32 channels, and a vector that of kMaxTilePixels pixels. So 256 sums are counted side by
+// side, as bits: the words of `digits` are the binary digits of 32 counters, and to add a word to them is a carry that
+// ripples through the digits.
+#ifndef KERAS_BNN_KERNELS_DEPTHWISE_LANES_H_
+#define KERAS_BNN_KERNELS_DEPTHWISE_LANES_H_
+
+#include <cstdint>
+
+#include "kernels/kernel_set.h"
+
+namespace keras_bnn {
+namespace {
+
+typedef Word TileWords __attribute__((vector_size(kMaxTilePixels * sizeof(Word))));
+typedef Word FourWords __attribute__((vector_size(4 * sizeof(Word))));
+
+constexpr int kCounterDigits = 4;
+constexpr int kMostCounted = (1 << kCounterDigits) - 1;
+
+static_assert(kMaxTilePixels == 8, "the shuffles below are written for 8 pixels");
+
+inline void LoadTile(const Word* words, TileWords* tile) { __builtin_memcpy(tile, words, sizeof(TileWords)); }
+
+inline FourWords LoadFour(const std::int32_t* values) {
+  FourWords four;
+  __builtin_memcpy(&four, values, sizeof(four));
+  return four;
+}
+
+// Gathers the digits of the channels 4 n + j in the n-th nibble of word j: counts[pixel] is these four words, so that
+// a shift by 4 n gives the counts of four neighbouring channels.
+inline void GatherCounts(const TileWords (&digits)[kCounterDigits], FourWords (&counts)[kMaxTilePixels]) {
+  TileWords w[4];
+  for (int j = 0; j < 4; ++j) {
+    w[j] = digits[0] >> j & 0x11111111u;
+    for (int digit = 1; digit < kCounterDigits; ++digit) w[j] |= (digits[digit] >> j & 0x11111111u) << digit;
+  }
+  const TileWords low01 = __builtin_shufflevector(w[0], w[1], 0, 8, 1, 9, 2, 10, 3, 11);
+  const TileWords low23 = __builtin_shufflevector(w[2], w[3], 0, 8, 1, 9, 2, 10, 3, 11);
+  const TileWords high01 = __builtin_shufflevector(w[0], w[1], 4, 12, 5, 13, 6, 14, 7, 15);
+  const TileWords high23 = __builtin_shufflevector(w[2], w[3], 4, 12, 5, 13, 6, 14, 7, 15);
+  const TileWords pixels[4] = {__builtin_shufflevector(low01, low23, 0, 1, 8, 9, 2, 3, 10, 11),
+                               __builtin_shufflevector(low01, low23, 4, 5, 12, 13, 6, 7, 14, 15),
+                               __builtin_shufflevector(high01, high23, 0, 1, 8, 9, 2, 3, 10, 11),
+                               __builtin_shufflevector(high01, high23, 4, 5, 12, 13, 6, 7, 14, 15)};
+  __builtin_memcpy(counts, pixels, sizeof(pixels));
+}
+
+// acc[channel] = start[channel] - 2 * count; start(n) has the channels 4 n to 4 n + 3.
+template <typename Start>
+inline void TakeOffCounts(const FourWords& counts, const Start& start, std::int32_t* acc) {
+  for (int n = 0; n < kWordBits / 4; ++n) {
+    const FourWords doubled = (n == 0 ? counts << 1 : counts >> (4 * n - 1)) & 30u;
+    const FourWords rest = start(n) - doubled;
+    __builtin_memcpy(acc + 4 * n, &rest, sizeof(rest));
+  }
+}
+
+inline void AccumulateDepthwiseBits(const Word* const* x, const Word* const* inside, int first, int pixels, int taps,
+                                    const Word* kernel, const std::int32_t* bits, std::int32_t* acc) {
+  int begin = 0;
+  do {
+    const int end = taps - begin < kMostCounted ? taps : begin + kMostCounted;
+    TileWords digits[kCounterDigits] = {};
+    for (int tap = begin; tap < end; ++tap) {
+      TileWords carry;
+      LoadTile(x[tap] + first, &carry);
+      carry ^= kernel[tap];
+      if (inside != nullptr) {
+        TileWords mask;
+        LoadTile(inside[tap] + first, &mask);
+        carry &= mask;
+      }
+      for (int digit = 0; digit < kCounterDigits; ++digit) {
+        const TileWords next = digits[digit] & carry;
+        digits[digit] ^= carry;
+        carry = next;
+      }
+    }
+    FourWords counts[kMaxTilePixels];
+    GatherCounts(digits, counts);
+    for (int p = 0; p < pixels; ++p) {
+      std::int32_t* pixel_acc = acc + p * kBlockChannels;
+      if (begin == 0) {
+        const FourWords start = FourWords{} + static_cast<Word>(bits[first + p]);
+        TakeOffCounts(counts[p], [&](int) { return start; }, pixel_acc);
+      } else {
+        TakeOffCounts(counts[p], [&](int n) { return LoadFour(pixel_acc + 4 * n); }, pixel_acc);
+      }
+    }
+    begin = end;
+  } while (begin < taps);
+}
+
+}  // namespace
+}  // namespace keras_bnn
+
+#endif  // KERAS_BNN_KERNELS_DEPTHWISE_LANES_H_
