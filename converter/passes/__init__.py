@@ -24,6 +24,7 @@ from .join_bits import JoinBits
 from .keep_rank import KeepRank
 from .lift_kernel import LiftKernel
 from .lower_bits import LowerBits
+from .lower_reshape import LowerReshape
 from .merge_equal import MergeEqual
 from .pack_kernel import PackKernel
 from .pool_signs import PoolSigns
@@ -58,6 +59,7 @@ PIPELINE: tuple[Pass[Any], ...] = (
     Canonicalize(),  # after signs and kernels are known, in front of what folds MUL and ADD
     FoldDilation(),  # before padding, which then stands next to the convolution
     FoldPadding(),  # a VALID convolution and its pad
+    LowerReshape(),  # before folding, which a reshape in between would stop
     RaiseScale(),  # before folding, which a max-pool in between would stop
     FoldScale(),  # after dilation, whose ops stand between a convolution and its batch normalization
     FoldStep(),  # what could not be folded into multiplier and bias, and shortcuts

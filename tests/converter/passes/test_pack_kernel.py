@@ -108,6 +108,16 @@ def test_real_kernels_stay() -> None:
     assert not refusals(packed)
 
 
+def test_scales_of_either_sign_and_zero() -> None:
+    graph = FloatGraph()
+    x = graph.add_input("x", (2, 40))
+    weights = graph.kernel((5, 40), [-0.5, 0.0, 2.0, -0.0, -4.0])
+    y = graph.dense(graph.sign(x), weights, graph.bias(5))
+    y = graph.dense(graph.sign(y), graph.kernel((3, 5), [-1.0, 0.0, 2.0]))
+    packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
+    assert kinds(packed) == ["BnnQuantize", "BnnFullyConnected", "BnnFullyConnected"]
+
+
 def test_kernel_of_zeros_behind_a_sign() -> None:
     graph = FloatGraph()
     x = graph.add_input("x", (2, 8))
