@@ -94,9 +94,11 @@ def test_kernels_that_were_left_are_packed(build: Build) -> None:
     built = build(graph, latent)
     weights = graph.op("TRANSPOSE", [built, graph.integers([3, 0, 1, 2])], (4, 3, 3, 2), schema.TransposeOptionsT())
     y = graph.conv(graph.sign(x), np.zeros((4, 3, 3, 2), np.float32))
-    assert y.producer is not None
-    graph.set_input(y.producer, 1, weights)
-    graph.ops.sort(key=lambda other: other is y.producer)
+    conv = y.producer
+    assert conv is not None
+    graph.ops.remove(conv)
+    graph.ops.append(conv)
+    graph.set_input(conv, 1, weights)
     packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
     assert kinds(packed) == ["BnnQuantize", "BnnConv2D"]
     multiplier = only(packed, "BnnConv2D").input(2)
