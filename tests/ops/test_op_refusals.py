@@ -17,6 +17,7 @@ from keras_bnn import runtime
 
 _RNG = np.random.default_rng(0)
 _MULTIPLIER, _BIAS = np.ones(6, np.float32), np.zeros(6, np.float32)
+_ROW = np.ones(40, np.float32)
 _THRESHOLDS = np.zeros(6, np.int32)
 _KERNEL = draw.signs(_RNG, (6, 3, 3, 40))
 _DENSE_KERNEL = draw.signs(_RNG, (6, 40))
@@ -53,6 +54,10 @@ def _with(op: SingleOp, **options: Any) -> SingleOp:
     return replace(op, options={key: value for key, value in merged.items() if value is not None})
 
 
+def _with_operand(op: SingleOp, steps: int, values: np.ndarray) -> SingleOp:
+    return replace(_with(op, steps=steps), constants=[*op.constants, values])
+
+
 def _with_constant(op: SingleOp, place: int, values: np.ndarray) -> SingleOp:
     constants = list(op.constants)
     constants[place] = values
@@ -73,6 +78,10 @@ _OPTIONS = {
     "no padding": (_with(_CONV, padding=None), ["padding", "missing"]),
     "no window": (_with(_POOL, window_w=None), ["window_w", "missing"]),
     "version 2": (_with(_CONV, version=2), ["version 2", "version 1"]),
+    "digit of no step": (_with(_CONV, steps=0x19), ["steps", "0x19", "1 to 8"]),
+    "digit 0 before a step": (_with(_DENSE, steps=0x50), ["steps", "0x50", "1 to 8"]),
+    "two first outputs": (_with(_CONV, steps=0x858), ["steps", "0x858", "at most once"]),
+    "sixteen steps": (_with(_CONV, steps=1 << 60), ["steps", f"{1 << 60}"]),
     "stride 0": (_with(_CONV, stride_h=0), ["stride_h", "0", "expected 1"]),
     "pooling stride 0": (_with(_POOL, stride_w=0), ["stride_w", "0", "expected 1"]),
     "window 0": (_with(_POOL, window_h=0), ["window_h", "0", "expected 1"]),
@@ -137,16 +146,29 @@ _CONSTANTS = {
     "thresholds of float32": (_with_constant(_CONV_TO_BITS, 1, _MULTIPLIER), ["thresholds", "float32", "int32"]),
     "two inputs": (replace(_CONV, constants=_CONV.constants[:1]), ["2 inputs", "3 or 4"]),
     "five inputs": (replace(_CONV, constants=[*_CONV.constants, _BIAS]), ["5 inputs", "3 or 4"]),
-    "two inputs of quantize": (replace(_QUANTIZE, constants=[_BIAS]), ["2 inputs", "1"]),
+    "two inputs of quantize": (replace(_QUANTIZE, constants=[_BIAS]), ["2 inputs", "1 or 3"]),
+    "int8 and multiplier of quantize": (replace(_QUANTIZE, kind="int8", constants=[_ROW, _ROW]), ["int8", "float32"]),
+    "length of quantize's bias": (replace(_QUANTIZE, constants=[_ROW, _BIAS]), ["biases", "[6]", "[40]"]),
+    "missing operand": (_with(_CONV, steps=0x21), ["4 inputs", "6"]),
+    "length of an operand": (_with_operand(_CONV, 1, np.ones(5, np.float32)), ["step 1", "[5]", "[6]"]),
+    "type of an operand": (_with_operand(_CONV, 0x15, np.ones(6, np.int32)), ["step 2", "int32", "float32"]),
+    "shape of an operand": (replace(_with_operand(_CONV, 3, np.ones((2, 5, 1, 6), np.float32)), is_input=3),
+                            ["step 1", "[2, 5, 1, 6]", "[2, 5, 4, 6]", "[2, 1, 1, 6]"]),
+    "operand of each row": (replace(_with_operand(_DENSE, 1, np.ones((3, 1), np.float32)), is_input=3),
+                            ["step 1", "[3, 1]", "[3, 6]"]),
+    "slopes as input": (replace(_with_operand(_CONV, 4, _BIAS), is_input=3), ["step 1", "not constant"]),
+    "first output of one": (_with(_CONV, steps=8), ["1 output", "expected 2"]),
+    "steps and thresholds": (_with(_CONV_TO_BITS, steps=5), ["3 inputs", "4"]),
     "thresholds and float output": (replace(_CONV_TO_BITS, output=np.float32), ["3 inputs", "multiplier", "bias"]),
-    "bias and packed output": (replace(_CONV, output=np.int32), ["4 inputs", "thresholds"]),
     "thresholds of float x": (replace(_FLOAT_CONV, constants=[_FLOAT_CONV.constants[0], _THRESHOLDS], output=np.int32),
                               ["3 inputs", "multiplier", "bias"]),
     "activation and thresholds": (_with(_CONV_TO_BITS, activation=1), ["activation", "thresholds"]),
     "pre_activation and thresholds": (_with(_CONV_TO_BITS, pre_activation=2), ["activation", "thresholds"]),
-    "int8 output": (replace(_CONV, output=np.int8), ["output", "int8", "float32"]),
+    "int8 output without a scale": (replace(_CONV, output=np.int8), ["output", "int8", "scale"]),
+    "uint8 output": (replace(_CONV, output=np.uint8), ["output", "uint8", "int8"]),
     "float output of quantize": (replace(_QUANTIZE, output=np.float32), ["output", "float32", "int32"]),
-    "int8 output of dequantize": (replace(_DEQUANTIZE, output=np.int8), ["output", "int8", "float32"]),
+    "int8 output of dequantize": (replace(_DEQUANTIZE, output=np.int8), ["output", "int8", "scale"]),
+    "uint8 output of dequantize": (replace(_DEQUANTIZE, output=np.uint8), ["output", "uint8", "float32 or int8"]),
     "float output of a pool": (replace(_POOL, output=np.float32), ["output", "float32", "int32"]),
 }  # fmt: skip
 

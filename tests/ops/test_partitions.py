@@ -40,6 +40,16 @@ class _Net:
         self._builder.custom("BnnConv2D", [x, *(self._builder.constant(values) for values in constants)], [y], options)
         return y
 
+    def residual(self, x: int, shortcut: int) -> tuple[int, int]:
+        """A convolution of bits plus the shortcut: the sum and its bits."""
+        parameters = draw.multiplier_and_bias(self._rng, 40, 360)
+        constants = [pack(draw.signs(self._rng, (40, 3, 3, 40))), *parameters]
+        inputs = [x, *(self._builder.constant(values) for values in constants), shortcut]
+        outputs = self._builder.tensor(self._shape, np.float32), self._builder.tensor(self._words, np.int32)
+        options = {"version": 1, "channels_in": 40, "padding": 0, "steps": 1}
+        self._builder.custom("BnnConv2D", inputs, outputs, options)
+        return outputs
+
     def pool(self, x: int) -> int:
         y = self._builder.tensor(self._words, np.int32)
         window = {"window_h": 3, "window_w": 2, "stride_h": 1, "stride_w": 1}
@@ -74,6 +84,23 @@ def test_a_value_inside_a_partition_is_read_by_a_stock_op(isa: str) -> None:
     first = net.convolve(net.quantize(net.x), np.float32)
     second = net.convolve(net.quantize(first), np.float32)
     assert_equals_reference(net.build(net.add(first, second)), net.image(), isa)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_sums_and_their_bits_in_and_out_of_a_partition(isa: str, num_threads: int) -> None:
+    """Two outputs of one op: both inside the partition, either one or both read outside."""
+    net = _Net()
+    sums, bits = [net.x], [net.quantize(net.x)]
+    for _ in range(4):
+        total, signs = net.residual(bits[-1], sums[-1])
+        sums.append(total)
+        bits.append(signs)
+    model = net.build(net.add(sums[2], sums[4]), bits[3], sums[3])
+    assert_equals_reference(model, net.image(), isa, num_threads)
+    session = Session(model, isa, num_threads)
+    for shape in ((1, 7, 3, 40), (3, 2, 9, 40)):
+        inputs = net.image(*shape)
+        assert_same_bits(session.run(inputs), run_packed(model, inputs))
 
 
 def test_one_value_feeds_several_ops(isa: str) -> None:

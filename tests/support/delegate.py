@@ -41,7 +41,8 @@ def assert_same_bits(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray
     for index, (ours, reference) in enumerate(zip(actual, expected, strict=True)):
         assert ours.dtype == reference.dtype, f"output {index}"
         assert ours.shape == reference.shape, f"output {index}"
-        differs = ours.view(np.uint32) != reference.view(np.uint32)
+        bits = np.dtype(f"u{ours.itemsize}")
+        differs = ours.view(bits) != reference.view(bits)
         if differs.any():
             first = tuple(int(axis) for axis in np.argwhere(differs)[0])
             raise AssertionError(
