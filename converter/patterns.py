@@ -120,15 +120,19 @@ def _has_sizes(rows: Array, scale: Array) -> bool:
 
 def feeds_binary_kernel(tensor: Tensor) -> bool:
     """Returns whether a binary kernel reads the tensor, perhaps behind ops that signs can move through."""
-    for op in tensor.users:
-        if op.kind == "BnnQuantize":  # there is one only where a binary kernel reads it
-            return True
-        is_kernel_op = op.kind in PACKED_KERNEL_OPS or (op.kind in _STOCK_KERNEL_OPS and binary_kernel(op) is not None)
-        if is_kernel_op and (op.input(0) if op.is_packed else data_input(op)) is tensor:
-            return True
-        moves = (op.kind in SIGN_MOVES and op.input(0) is tensor) or joins_channels(op)
-        if moves and feeds_binary_kernel(op.output):
-            return True
+    pending, seen = [tensor], {tensor}
+    while pending:
+        source = pending.pop()
+        for op in source.users:
+            if op.kind == "BnnQuantize":  # there is one only where a binary kernel reads it
+                return True
+            is_packable = op.kind in _STOCK_KERNEL_OPS and data_input(op) is source and binary_kernel(op) is not None
+            if is_packable or (op.kind in PACKED_KERNEL_OPS and op.input(0) is source):
+                return True
+            moves = (op.kind in SIGN_MOVES and op.input(0) is source) or joins_channels(op)
+            if moves and op.output not in seen:
+                seen.add(op.output)
+                pending.append(op.output)
     return False
 
 
