@@ -13,8 +13,8 @@ import numpy as np
 from .flatbuffer import read_model, write_model
 from .graph import Array, Graph, Op
 from .passes import STOCK_PASSES, Refusal, run_pass
-from .passes.pack_kernel import PACKED_KINDS, bias_input, find_kernel
-from .patterns import Kernel, channel_axis
+from .passes.pack_kernel import PACKED_KINDS, find_kernel
+from .patterns import Kernel, bias_index, channel_axis
 from .schema import schema
 
 
@@ -49,8 +49,8 @@ def _unfold(graph: Graph, op: Op, kernel: Kernel, bias: Array) -> None:
     after = graph.ops.after(op)
     graph.release(op, sums)
     graph.set_input(op, 1, signs)
-    if op.input(bias_input(op)) is not None:
-        graph.set_input(op, bias_input(op), zeros)
+    if op.input(bias_index(op)) is not None:
+        graph.set_input(op, bias_index(op), zeros)
     add_options = schema.AddOptionsT()
     add_options.fusedActivationFunction = activation
     graph.add_op("MUL", [sums, scale], [scaled], schema.MulOptionsT(), before=after)

@@ -17,11 +17,13 @@ __all__ = [
     "SIGN_MOVES",
     "Kernel",
     "Sign",
+    "bias_index",
     "binary_kernel",
     "channel_axis",
     "constant",
     "constant_bytes",
     "constant_operand",
+    "data_index",
     "data_input",
     "feeds_binary_kernel",
     "find_sign",
@@ -47,7 +49,6 @@ KERNEL_CHANNEL_AXIS = {
 
 _STOCK_KERNEL_OPS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _CHECKED_AT_ONCE = 1 << 20
-_DATA_INPUT = {"TRANSPOSE_CONV": 2}
 
 _kernels: WeakKeyDictionary[Op, tuple[str, Tensor, Kernel | None]] = WeakKeyDictionary()
 """What was found before, with what it was found in: passes look at a kernel many times."""
@@ -66,9 +67,19 @@ class Kernel:
         return bool(self.negative[0].size > 1 and self.negative.any() and not self.negative.all())
 
 
+def data_index(op: Op) -> int:
+    """Returns which input an op with a kernel convolves or multiplies."""
+    return 2 if op.kind == "TRANSPOSE_CONV" else 0
+
+
 def data_input(op: Op) -> Tensor | None:
     """Returns what an op with a kernel convolves or multiplies."""
-    return op.input(_DATA_INPUT.get(op.kind, 0))
+    return op.input(data_index(op))
+
+
+def bias_index(op: Op) -> int:
+    """Returns which input of an op with a kernel is its bias."""
+    return 3 if op.kind == "TRANSPOSE_CONV" else 2
 
 
 def channel_axis(op: Op) -> int:
@@ -109,15 +120,19 @@ def _has_sizes(rows: Array, scale: Array) -> bool:
 
 def feeds_binary_kernel(tensor: Tensor) -> bool:
     """Returns whether a binary kernel reads the tensor, perhaps behind ops that signs can move through."""
-    for op in tensor.users:
-        if op.kind == "BnnQuantize":  # there is one only where a binary kernel reads it
-            return True
-        is_kernel_op = op.kind in PACKED_KERNEL_OPS or (op.kind in _STOCK_KERNEL_OPS and binary_kernel(op) is not None)
-        if is_kernel_op and (op.input(0) if op.is_packed else data_input(op)) is tensor:
-            return True
-        moves = (op.kind in SIGN_MOVES and op.input(0) is tensor) or joins_channels(op)
-        if moves and feeds_binary_kernel(op.output):
-            return True
+    pending, seen = [tensor], {tensor}
+    while pending:
+        source = pending.pop()
+        for op in source.users:
+            if op.kind == "BnnQuantize":  # there is one only where a binary kernel reads it
+                return True
+            is_packable = op.kind in _STOCK_KERNEL_OPS and data_input(op) is source and binary_kernel(op) is not None
+            if is_packable or (op.kind in PACKED_KERNEL_OPS and op.input(0) is source):
+                return True
+            moves = (op.kind in SIGN_MOVES and op.input(0) is source) or joins_channels(op)
+            if moves and op.output not in seen:
+                seen.add(op.output)
+                pending.append(op.output)
     return False
 
 

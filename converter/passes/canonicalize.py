@@ -7,7 +7,6 @@ So what is left of a batch normalization is MUL and ADD for the passes that fold
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,11 +88,14 @@ def _is_behind_packed(tensor: Tensor) -> bool:
 
 
 def _is_before_bits(tensor: Tensor) -> bool:
-    return any(
-        user.kind == "BnnQuantize" or (user.kind in _ELEMENTWISE and _is_before_bits(user.output))
-        for user in _data_users(tensor)
-    )
-
-
-def _data_users(tensor: Tensor) -> Iterator[Op]:
-    return (user for user in tensor.users if user.input(0) is tensor or user.kind in ("ADD", "MUL"))
+    pending, seen = [tensor], {tensor}  # residual networks reach most tensors on many ways
+    while pending:
+        source = pending.pop()
+        for user in source.users:
+            if user.kind == "BnnQuantize":
+                return True
+            reads_values = user.input(0) is source or user.kind in ("ADD", "MUL")
+            if user.kind in _ELEMENTWISE and reads_values and user.output not in seen:
+                seen.add(user.output)
+                pending.append(user.output)
+    return False

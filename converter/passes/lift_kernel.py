@@ -17,12 +17,12 @@ import numpy as np
 
 from ..float_twins import float_twin, is_int8_sign
 from ..graph import Array, Graph, Op
-from ..patterns import binary_kernel, is_signed
+from ..patterns import bias_index, binary_kernel, data_index, data_input, is_signed
 from ..quantization import per_tensor, quantization_of, real_values
 from ..schema import schema
 from .base import Match, Pass, Refusal
 
-_KINDS = ("CONV_2D", "FULLY_CONNECTED")
+_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class LiftKernel(Pass[LiftMatch]):
     name = "lift kernel"
 
     def match(self, graph: Graph, op: Op) -> LiftMatch | Refusal | None:
-        x, weights, bias = (op.input(index) for index in range(3))
+        x, weights, bias = data_input(op), op.input(1), op.input(bias_index(op))
         if op.kind not in _KINDS or x is None or weights is None or weights.type_name != "int8":
             return None
         quantization = quantization_of(weights)
@@ -64,15 +64,15 @@ class LiftKernel(Pass[LiftMatch]):
 
     def rewrite(self, graph: Graph, match: LiftMatch) -> None:
         op, y = match.op, match.op.output
-        x, weights = op.inputs[:2]
+        x, weights = data_input(op), op.input(1)
         assert x is not None
         assert weights is not None
         version, options = op.version, copy.copy(op.options)
-        inputs = [
-            float_twin(graph, x, before=op),
-            graph.add_constant(f"{weights.name}/float", match.weights),
-            graph.add_constant(f"{y.name}/bias", match.bias),
-        ]
+        inputs = list(op.inputs[: bias_index(op)])
+        inputs[data_index(op)] = float_twin(graph, x, before=op)
+        inputs[1] = graph.add_constant(f"{weights.name}/float", match.weights)
+        if op.kind != "TRANSPOSE_CONV" or op.input(bias_index(op)) is not None:  # its first versions have no bias
+            inputs.append(graph.add_constant(f"{y.name}/bias", match.bias))
         if y.type_name == "int8":
             sums = graph.add_tensor(f"{y.name}/float", y.dims)
             graph.release(op, sums)

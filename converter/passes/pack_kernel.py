@@ -14,7 +14,16 @@ import numpy as np
 
 from ..bits import pack_signs
 from ..graph import Array, Graph, Op, Tensor
-from ..patterns import KERNEL_CHANNEL_AXIS, Kernel, binary_kernel, channel_axis, constant, data_input, is_signed
+from ..patterns import (
+    KERNEL_CHANNEL_AXIS,
+    Kernel,
+    bias_index,
+    binary_kernel,
+    channel_axis,
+    constant,
+    data_input,
+    is_signed,
+)
 from .base import Match, Pass, Refusal
 from .bits_source import find_bits
 from .kernel_options import kernel_options
@@ -110,7 +119,7 @@ def find_kernel(op: Op) -> tuple[Kernel, Array] | Refusal | None:
     for tensor in (x, op.input(1), op.output):
         if tensor is not None and tensor.type_name != "float32":
             return Refusal(f"it computes with {tensor.type_name}", "convert the float32 model, without quantization")
-    source = op.input(bias_input(op))
+    source = op.input(bias_index(op))
     bias = constant(source) if source is not None else np.zeros(len(kernel.scale), np.float32)
     if bias is None or bias.dtype != np.float32 or bias.shape != kernel.scale.shape:
         return Refusal("its bias is computed at run time")
@@ -126,11 +135,6 @@ def layer_name(op: Op) -> str:
         if scope and leaf.startswith(_LAYER_LEAVES):
             return scope.removesuffix("/Tensordot")
     return names[0]
-
-
-def bias_input(op: Op) -> int:
-    """Returns the number of an op's input that is its bias."""
-    return 3 if op.kind == "TRANSPOSE_CONV" else 2
 
 
 def _packed_weights(op: Op, kernel: Kernel) -> Array:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from support.float_graphs import FloatGraph, kinds, only, random_input, rewrite_and_compare, run_file
+from support.float_graphs import VALID, FloatGraph, kinds, only, random_input, rewrite_and_compare, run_file
 
 from keras_bnn.converter.constants import constant, constant_bytes, uniform
 from keras_bnn.converter.graph import Tensor
@@ -93,12 +93,8 @@ def test_kernels_that_were_left_are_packed(build: Build) -> None:
         latent = graph.constant(np.broadcast_to(0.5, (3, 3, 2, 4)) * graph.kernel((3, 3, 2, 4), 1.0))
     built = build(graph, latent)
     weights = graph.op("TRANSPOSE", [built, graph.integers([3, 0, 1, 2])], (4, 3, 3, 2), schema.TransposeOptionsT())
-    y = graph.conv(graph.sign(x), np.zeros((4, 3, 3, 2), np.float32))
-    conv = y.producer
-    assert conv is not None
-    graph.ops.remove(conv)
-    graph.ops.append(conv)
-    graph.set_input(conv, 1, weights)
+    conv = _options("Conv2DOptionsT", padding=VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)
+    y = graph.op("CONV_2D", [graph.sign(x), weights, graph.constant(graph.bias(4))], (2, 3, 4, 4), conv)
     packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
     assert kinds(packed) == ["BnnQuantize", "BnnConv2D"]
     multiplier = only(packed, "BnnConv2D").input(2)

@@ -1,4 +1,4 @@
-"""Our applications against Larq Zoo's: figures, and outputs with the weights of a file that Larq wrote."""
+"""Larq Zoo's models: figures, outputs with the weights of a file that Larq wrote, files of the stock converter."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import keras_bnn
 from keras_bnn import applications
 
 pytestmark = pytest.mark.peers
@@ -39,3 +40,18 @@ def test_outputs_equal_the_zoo_s(name: str, save: str, larq_python: str, tmp_pat
     # value that close to 0 may get the other sign. A swapped layer or another padding makes a difference as large as
     # the one between images; a thousandth of that is allowed.
     assert np.abs(outputs - expected).max() < 1e-3 * expected.std(axis=0).mean()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_stock_converted_models_are_packed(name: str, larq_python: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    size = 224 if name == "XNORNet" else 64
+    run = subprocess.run(
+        [larq_python, SCRIPT, "convert", name, str(size), path], capture_output=True, text=True, check=True
+    )
+    report = keras_bnn.convert(path, verify=True)
+    assert len(report.packed) == int(run.stdout.split()[-1])
+    assert not report.left
+    assert report.verification is not None
+    assert report.verification.exact is not None
+    assert report.verification.exact.equal_samples == report.verification.samples > 0

@@ -2,6 +2,7 @@
 
 python zoo_models.py figures > zoo_figures.json
 python zoo_models.py outputs QuickNet 64 save_weights weights.h5 outputs.npz
+python zoo_models.py convert QuickNet 64 quicknet.tflite
 """
 
 from __future__ import annotations
@@ -52,8 +53,7 @@ def print_figures() -> None:
 def write_outputs(name: str, size: int, save: str, weights_path: str, outputs_path: str) -> None:
     """Writes random weights of a model by its method `save`, and what it makes of random images, before the softmax."""
     rng = np.random.default_rng(5)
-    model = MODELS[name](input_shape=(size, size, 3), num_classes=CLASSES, weights=None)
-    model.set_weights([_random_weight(rng, weight.name, weight.shape) for weight in model.weights])
+    model = _random_model(name, size, rng)
     getattr(model, save)(weights_path)
     # Colours and textures of their own, so that the images differ after global pooling too.
     colours, textures = rng.normal(0, 2, (IMAGES, 1, 1, 3)), rng.normal(0, 2, (IMAGES, size // 16, size // 16, 3))
@@ -61,6 +61,20 @@ def write_outputs(name: str, size: int, save: str, weights_path: str, outputs_pa
     images += rng.normal(0, 0.5, images.shape).astype(np.float32)
     logits = tf.keras.Model(model.input, model.layers[-1].input)
     np.savez(outputs_path, images=images, outputs=logits.predict(images, verbose=0))
+
+
+def convert(name: str, size: int, path: str) -> None:
+    """Writes a model with random weights through the stock converter; prints how many layers have a binary kernel."""
+    model = _random_model(name, size, np.random.default_rng(5))
+    with open(path, "wb") as file:
+        file.write(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    print(sum(getattr(layer, "kernel_quantizer", None) is not None for layer in model.layers))
+
+
+def _random_model(name: str, size: int, rng: np.random.Generator) -> tf.keras.Model:
+    model = MODELS[name](input_shape=(size, size, 3), num_classes=CLASSES, weights=None)
+    model.set_weights([_random_weight(rng, weight.name, weight.shape) for weight in model.weights])
+    return model
 
 
 def _random_weight(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -78,5 +92,7 @@ def _random_weight(rng: np.random.Generator, name: str, shape: tuple[int, ...]) 
 if __name__ == "__main__":
     if sys.argv[1] == "figures":
         print_figures()
+    elif sys.argv[1] == "convert":
+        convert(sys.argv[2], int(sys.argv[3]), sys.argv[4])
     else:
         write_outputs(sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

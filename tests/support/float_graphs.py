@@ -251,23 +251,20 @@ def rewrite(source: bytes) -> tuple[bytes, Graph]:
     return packed, again.graphs[0]
 
 
-def rewrite_and_compare(
-    source: bytes, *inputs: np.ndarray, numpy_reference: bool = True, library: bool = True
-) -> Graph:
+def rewrite_and_compare(source: bytes, *inputs: np.ndarray, numpy_reference: bool = True) -> Graph:
     """Rewrites a file and compares it, bit for bit, with the file on the stock runtime.
 
     Args:
         source: The float file.
         inputs: Its inputs.
         numpy_reference: Whether to evaluate the packed file in numpy too; False where ops stay that numpy lacks here.
-        library: Whether to run the packed file with the library; False where it lacks an op.
 
     Returns:
         The rewritten graph.
     """
     packed, graph = rewrite(source)
     expected = run_file(source, inputs)
-    results = [run_file(packed, inputs, [runtime.load_delegate()])] if library else []
+    results = [run_file(packed, inputs, [runtime.load_delegate()])]
     if numpy_reference:
         results.append(format_reference.run_packed(packed, inputs))
     for outputs in results:

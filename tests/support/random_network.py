@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_bnn.converter.graph import Tensor
 from support.float_graphs import NONE, RELU, RELU6, RELU_N1_TO_1, SAME, VALID, FloatGraph
 
-FORMS = ("less", "greater_equal", "broadcast", "cast", "larq")
+FORMS = ("less", "greater_equal", "broadcast", "cast", "cast from one", "larq", "mended", "not")
 CHANNELS = (1, 2, 5, 8, 31, 32, 33, 40, 64, 65)
 ACTIVATIONS = {RELU: "RELU", RELU_N1_TO_1: "RELU_N1_TO_1", RELU6: "RELU6"}
 BEHIND_A_SUM = (

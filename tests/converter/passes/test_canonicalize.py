@@ -83,3 +83,14 @@ def test_division_that_rounds_is_no_product() -> None:
     y = graph.dense(graph.sign(x), graph.kernel((4, 9), 1.0))
     y = graph.op("DIV", [y, thirds], y.dims, schema.DivOptionsT())
     rewrite_and_compare(graph.finish(y), random_input(x.dims), numpy_reference=False)
+
+
+def test_many_ways_to_no_sign_take_no_time() -> None:
+    """Residual networks reach each tensor on twice as many ways as the one before."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (2, 9))
+    y = _neg(graph, x)
+    for _ in range(60):
+        y = graph.op("ADD", [y, graph.scale(y, 0.5)], y.dims, schema.AddOptionsT())
+    z = graph.dense(graph.sign(x), graph.kernel((4, 9)))
+    assert kinds(rewrite(graph.finish(y, z))[1])[0] == "NEG"

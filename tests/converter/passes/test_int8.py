@@ -10,6 +10,7 @@ from support.float_graphs import (
     RELU,
     RELU6,
     SAME,
+    VALID,
     FloatGraph,
     kinds,
     only,
@@ -86,6 +87,60 @@ class TestIntegerConvolution:
         sign = graph.int8_sign(x, scale=2 / 255, zero_point=high - 127, high=high)
         y = graph.int8_conv(sign, graph.kernel((3, 2, 2, 8)), graph.bias(3), scale=SCALE)
         assert kinds(rewrite(graph.finish(y))[1]) == ["BnnQuantize", "BnnConv2D"]
+
+    def test_depthwise(self) -> None:
+        graph = Int8Graph()
+        x = graph.int8_input((2, 6, 5, 35), 0.03, 17)
+        signed = graph.int8_sign(x)
+        weights, bias = graph.kernel((35, 3, 2)), graph.bias(35)
+        alpha = np.abs(weights[:, 0, 0]).astype(np.float64)
+        steps = np.round(bias / (alpha / 127**2)).astype(np.int32)
+        kernel = np.moveaxis(np.where(weights < 0, -127, 127), 0, -1)[None].astype(np.int8)
+        inputs = [
+            signed,
+            graph.add_constant("w", kernel, quantization=parameters(alpha / 127, axis=3)),
+            graph.add_constant("b", steps, quantization=parameters(alpha / 127**2)),
+        ]
+        options = schema.DepthwiseConv2DOptionsT()
+        options.padding, options.strideH, options.strideW, options.depthMultiplier = VALID, 1, 1, 1
+        options.dilationHFactor = options.dilationWFactor = 1
+        y = graph.int8("y", (2, 4, 4, 35), SCALE, ZERO_POINT)
+        graph.add_op("DEPTHWISE_CONV_2D", inputs, [y], options).version = 3
+        source = graph.finish(y)
+        packed, rewritten = rewrite(source)
+        assert kinds(rewritten) == ["BnnQuantize", "BnnDepthwiseConv2D"]
+        values = random_int8(x.dims)
+        (result,) = run_packed(packed, [values])
+        assert len(np.unique(result)) > 10
+        assert np.abs(result.astype(int) - run_file(source, [values])[0]).max() <= 1  # it rounds once more
+
+    @pytest.mark.parametrize("with_bias", [False, True])
+    def test_transposed(self, with_bias: bool) -> None:
+        graph = Int8Graph()
+        x = graph.int8_input((2, 4, 3, 35), 0.03, 17)
+        signed = graph.int8_sign(x)
+        weights, bias = graph.kernel((6, 3, 2, 35)), graph.bias(6)
+        alpha = np.abs(weights[:, 0, 0, 0]).astype(np.float64)
+        steps = np.round(bias / (alpha / 127**2)).astype(np.int32)
+        kernel = np.where(weights < 0, -127, 127).astype(np.int8)
+        inputs = [
+            graph.integers([2, 8, 6, 6]),
+            graph.add_constant("w", kernel, quantization=parameters(alpha / 127)),
+            signed,
+        ]
+        if with_bias:
+            inputs.append(graph.add_constant("b", steps, quantization=parameters(alpha / 127**2)))
+        options = schema.TransposeConvOptionsT()
+        options.padding, options.strideH, options.strideW = SAME, 2, 2
+        y = graph.int8("y", (2, 8, 6, 6), SCALE, ZERO_POINT)
+        graph.add_op("TRANSPOSE_CONV", inputs, [y], options).version = 3 if with_bias else 2
+        source = graph.finish(y)
+        packed, rewritten = rewrite(source)
+        assert kinds(rewritten) == ["BnnQuantize", "BnnTransposeConv2D"]
+        values = random_int8(x.dims)
+        (result,) = run_packed(packed, [values])
+        assert len(np.unique(result)) > 20
+        assert np.abs(result.astype(int) - run_file(source, [values])[0]).max() <= 1  # it rounds once more
 
     def test_selection_of_other_numbers_is_no_sign(self) -> None:
         """0 and 1 in 255 steps: a Heaviside step, which has no bits of +1 and -1."""

@@ -22,9 +22,6 @@ from keras_bnn.converter.bits import pack_signs
 from keras_bnn.converter.custom_ops import EXPLICIT
 from keras_bnn.converter.graph import Tensor
 
-KERNELS_IN_LIBRARY = False
-"""Whether the library computes BnnDepthwiseConv2D and BnnTransposeConv2D."""
-
 
 def _depthwise(
     graph: FloatGraph,
@@ -83,7 +80,7 @@ class TestDepthwise:
         x = graph.add_input("x", (2, 7, 6, 35))
         weights = graph.kernel((35 * multiplier, 3, 2))
         y = _depthwise(graph, graph.sign(x), weights, padding=padding, stride=stride, activation=activation)
-        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), library=KERNELS_IN_LIBRARY)
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnDepthwiseConv2D"]
         op = only(packed, "BnnDepthwiseConv2D")
         assert (op.options["channels_in"], op.options["stride_h"], op.options["padding"]) == (35, stride, padding)
@@ -98,9 +95,7 @@ class TestDepthwise:
         x = graph.add_input("x", (2, 7, 6, 35))
         y = _depthwise(graph, graph.sign(x), graph.kernel((35, 3, 3), 1.0), padding=SAME)
         y = graph.sign(graph.shift(graph.scale(y, graph.bias(35)), graph.bias(35)))
-        packed = rewrite_and_compare(
-            graph.finish(graph.conv(y, graph.kernel((8, 1, 1, 35)))), random_input(x.dims), library=KERNELS_IN_LIBRARY
-        )
+        packed = rewrite_and_compare(graph.finish(graph.conv(y, graph.kernel((8, 1, 1, 35)))), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnDepthwiseConv2D", "BnnConv2D"]
 
     @pytest.mark.parametrize("value", [None, 1.0, -1.0])
@@ -109,7 +104,7 @@ class TestDepthwise:
         x = graph.add_input("x", (2, 7, 6, 5))
         padded = graph.pad(graph.sign(x), [(0, 0), (2, 1), (0, 1), (0, 0)], value)
         y = _depthwise(graph, padded, graph.kernel((10, 3, 2)))
-        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), library=KERNELS_IN_LIBRARY)
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnDepthwiseConv2D"]
         options = only(packed, "BnnDepthwiseConv2D").options
         assert (options["padding"], options["pad_top"], options["pad_value"]) == (EXPLICIT, 2, int(value or 0))
@@ -118,14 +113,14 @@ class TestDepthwise:
         graph = FloatGraph()
         x = graph.add_input("x", (2, 8, 8, 5))
         y = _depthwise(graph, graph.pool(graph.sign(x)), graph.kernel((5, 3, 2)))
-        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), library=KERNELS_IN_LIBRARY)
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnMaxPool2D", "BnnDepthwiseConv2D"]
 
     def test_dilation_options(self) -> None:
         graph = FloatGraph()
         x = graph.add_input("x", (2, 8, 8, 5))
         y = _depthwise(graph, graph.sign(x), graph.kernel((5, 3, 2)), dilation=(2, 3), padding=SAME)
-        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), library=KERNELS_IN_LIBRARY)
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
         options = only(packed, "BnnDepthwiseConv2D").options
         assert (options["dilation_h"], options["dilation_w"]) == (2, 3)
 
@@ -150,7 +145,7 @@ class TestDepthwise:
             (-1, 9, 9, 5),
             schema.BatchToSpaceNDOptionsT(),
         )
-        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), library=KERNELS_IN_LIBRARY)
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnDepthwiseConv2D"]
         options = only(packed, "BnnDepthwiseConv2D").options
         assert (options["dilation_h"], options["padding"], options["pad_value"]) == (2, SAME, int(padded))
@@ -192,7 +187,7 @@ class TestTranspose:
         x = graph.add_input("x", (2, 5, 4, 35))
         weights = graph.kernel((6, 3, 2, 35))
         y = _transposed(graph, graph.sign(x), weights, size, stride=stride, padding=padding, bias=bias)
-        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), library=KERNELS_IN_LIBRARY)
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnTransposeConv2D"]
         op = only(packed, "BnnTransposeConv2D")
         assert tuple(op.options[f"pad_{side}"] for side in ("top", "bottom", "left", "right")) == pads
@@ -205,9 +200,7 @@ class TestTranspose:
         x = graph.add_input("x", (2, 5, 4, 35))
         y = _transposed(graph, graph.sign(x), graph.kernel((40, 3, 3, 35), 1.0), (10, 8), bias=False)
         y = graph.sign(graph.shift(graph.scale(y, graph.bias(40)), graph.bias(40)))
-        packed = rewrite_and_compare(
-            graph.finish(graph.conv(y, graph.kernel((8, 1, 1, 40)))), random_input(x.dims), library=KERNELS_IN_LIBRARY
-        )
+        packed = rewrite_and_compare(graph.finish(graph.conv(y, graph.kernel((8, 1, 1, 40)))), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnTransposeConv2D", "BnnConv2D"]
 
     @pytest.mark.parametrize("case", ["real input", "unknown size", "beyond the kernel"])
