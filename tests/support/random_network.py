@@ -18,6 +18,7 @@ ACTIVATIONS = {RELU: "RELU", RELU_N1_TO_1: "RELU_N1_TO_1", RELU6: "RELU6"}
 BEHIND_A_SUM = (
     *((), ("norm",), ("norm",), ("norm", "activation"), ("activation", "norm"), ("prelu", "norm"), ("norm", "prelu")),
     *(("activation",), ("prelu",), ("activation", "norm", "activation"), ("shift", "prelu", "shift"), ("norm", "norm")),
+    *(("maximum", "norm"), ("activation", "maximum", "norm"), ("norm", "maximum")),
 )
 """What may stand behind a convolution or dense layer, in order."""
 
@@ -89,11 +90,13 @@ class RandomNetwork:
     def layer(self, x: Tensor) -> Tensor:
         """A binary convolution of any geometry."""
         sign = self.sign(x)
-        return self.behind(self.convolution(self.pool(sign) if self.random.random() < 0.2 else sign))
+        y = self.convolution(self.pool(sign) if self.random.random() < 0.2 else sign)
+        return self.behind(self.pool(y) if self.random.random() < 0.3 else y)
 
     def residual(self, x: Tensor) -> Tensor:
-        """A binary convolution with an identity shortcut."""
-        return self.add(x, self.behind(self.convolution(self.sign(x), outputs=x.dims[3], keeps_size=True)))
+        """A binary convolution with an identity shortcut; ReActNet shifts x in front of the sign."""
+        sign = self.sign(self.shift(x) if self.random.random() < 0.3 else x)
+        return self.add(x, self.behind(self.convolution(sign, outputs=x.dims[3], keeps_size=True)))
 
     def downsample(self, x: Tensor) -> Tensor:
         """A binary convolution with stride 2 and a real-valued shortcut."""
@@ -102,11 +105,10 @@ class RandomNetwork:
         return self.add(self.pointwise(self.pool(x, (2, 2), stride=(2, 2), padding=SAME), outputs), y)
 
     def fork(self, x: Tensor) -> Tensor:
-        """Two binary convolutions of one sign."""
-        sign, outputs = self.sign(x), self.random.choice(CHANNELS)
-        one, two = (
-            self.behind(self.convolution(sign, outputs=outputs, keeps_size=True, stride=(1, 1))) for _ in range(2)
-        )
+        """Two binary convolutions of one sign, or of two signs with shifts of their own."""
+        outputs = self.random.choice(CHANNELS)
+        signs = [self.sign(x)] * 2 if self.random.random() < 0.5 else [self.sign(self.shift(x)) for _ in range(2)]
+        one, two = (self.behind(self.convolution(sign, outputs=outputs, keeps_size=True)) for sign in signs)
         return self.add(one, two) if self.random.random() < 0.5 else self.concat(one, two)
 
     def joined(self, x: Tensor) -> Tensor:
@@ -116,11 +118,11 @@ class RandomNetwork:
     def gated(self, x: Tensor) -> Tensor:
         """A binary convolution times one factor for each image and channel."""
         y = self.behind(self.convolution(self.sign(x), keeps_size=True))
-        gate = self.pointwise(self.pool(x, (x.dims[1], x.dims[2]), padding=VALID), y.dims[3])
-        one, two = self.ranges[y], self.ranges[gate]
+        one, two = self.ranges[y], self.behind_pointwise(x)
         product = Range(one.quantum * two.quantum, one.largest * two.largest)
         if not self.fits(product):
             return y
+        gate = self.pointwise(self.pool(x, (x.dims[1], x.dims[2]), padding=VALID), y.dims[3])
         operands = [y, gate] if self.random.random() < 0.5 else [gate, y]
         return self.result(self.graph.op("MUL", operands, y.dims, schema.MulOptionsT()), product)
 
@@ -195,15 +197,23 @@ class RandomNetwork:
         return self.add(x, y) if y.dims == x.dims and self.random.random() < 0.5 else y
 
     def pointwise(self, x: Tensor, outputs: int) -> Tensor:
-        """A real-valued 1x1 convolution."""
-        given, channels = self.ranges[x], x.dims[3]
+        """A real-valued 1x1 convolution, of signs where the sums would need too many bits."""
+        result, channels = self.behind_pointwise(x), x.dims[3]
         values = self.rng.integers(-4, 5, (outputs, 1, 1, channels)) / 4
         kernel = values if self.exact else values + self.rng.normal(0, 0.1, values.shape)
         kernel[0, 0, 0, :1] = 3.0  # so that it has more than one absolute value where there is more than one weight
-        result = Range(given.quantum / 4, 3 * channels * given.largest)
-        if not self.fits(result):
-            x, result = self.sign(x), Range(0.25, 3.0 * channels)
+        if not self.fits(self.summed(x)):
+            x = self.sign(x)
         return self.result(self.graph.conv(x, kernel.astype(np.float32)), result)
+
+    def summed(self, x: Tensor) -> Range:
+        """The range of weighted sums over the channels of a tensor."""
+        return Range(self.ranges[x].quantum / 4, 3 * x.dims[3] * self.ranges[x].largest)
+
+    def behind_pointwise(self, x: Tensor) -> Range:
+        """The range behind a 1x1 convolution."""
+        summed = self.summed(x)
+        return summed if self.fits(summed) else Range(0.25, 3.0 * x.dims[3])
 
     def behind(self, y: Tensor) -> Tensor:
         """Batch normalization and activations in one of the orders."""
@@ -256,6 +266,10 @@ class RandomNetwork:
             self.graph.op("PRELU", [y, self.graph.constant(slope.astype(np.float32).reshape(shape))], y.dims), result
         )
 
+    def maximum(self, y: Tensor) -> Tensor:
+        """A max-pool that keeps the size of an image."""
+        return self.pool(y, (2, 2), stride=(1, 1), padding=SAME) if len(y.dims) == 4 else y
+
     def add(self, one: Tensor, two: Tensor) -> Tensor:
         """The sum of two tensors in either order, or the first where float32 could not hold the sum."""
         ranges = self.ranges[one], self.ranges[two]
@@ -285,7 +299,8 @@ class RandomNetwork:
         stride: tuple[int, int] | None = None,
         padding: int | None = None,
     ) -> Tensor:
-        window = window or (self.random.randint(1, 2), self.random.randint(1, 2))
+        # LiteRT 2.3 does not resize the output of RELU and a 1x1 max-pool: the float file itself is then wrong.
+        window = window or self.random.choice(((1, 2), (2, 1), (2, 2)))
         if padding is None:
             does_fit = x.dims[1] >= window[0] and x.dims[2] >= window[1]
             padding = self.random.choice((SAME, VALID)) if does_fit else SAME
