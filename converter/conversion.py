@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from keras_bnn.whole_file import write_whole
 
 from .checker import BrokenGraphError, check_graph
 from .custom_ops import PACKED_KERNEL_OPS
@@ -114,7 +115,7 @@ def convert(
     )
     for target, content in ((reference_path, reference), (path, packed)):
         if target is not None:
-            _write_whole(Path(target), content)
+            write_whole(target, content)
     return report
 
 
@@ -184,22 +185,3 @@ def _check_target(path: Path) -> None:
         raise ValueError(f"{path} is no place for a .tflite file: pass a path that ends in .tflite.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent}: create it, or pass another path.")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that is there whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
