@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_bnn.whole_file import write_whole
 
+from .advice import find_constant_channels, find_constant_signs, find_real_inputs
 from .checker import BrokenGraphError, check_graph
 from .custom_ops import PACKED_KERNEL_OPS
 from .flatbuffer import read_model, write_model
-from .graph import Model, Op
+from .graph import Graph, Model, Op
 from .int8 import check_io_type, quantize_to_int8
-from .passes import find_refusals, run_pipeline
-from .passes.pack_kernel import layer_name
-from .passes.read_lce import LCE_KERNEL_OP
-from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
-from .report import ConversionReport, LeftOp, PackedOp
+from .kernel_shape import KERNEL_OPS
+from .layer_name import layer_name
+from .multiply_accumulates import multiply_accumulates, precision
+from .passes import Refusal, find_refusals, run_pipeline
+from .patterns import constant_bytes, data_input
+from .report import ConversionReport, LeftOp, ReportedOp
 from .representative_data import RepresentativeData
 from .runtime_version import raise_min_runtime_version
 from .sources import load_reference
+from .tensor_bits import data_type, shape_in_channels, value_bits
 from .verify import verify_packed
 
-_SOURCE_KERNELS = (*KERNEL_CHANNEL_AXIS, LCE_KERNEL_OP)
 VERIFIED_BY_DEFAULT_BELOW = 50_000_000
 """Bytes of the reference."""
 
@@ -90,22 +94,26 @@ def convert(
             output_type=inference_output_type,
         )
     model = read_model(unpacked)
-    before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in _SOURCE_KERNELS}
+    before = {op: _Before(op.kind, layer_name(op), constant_bytes(op)) for op in model.ops}
+    signs = _advice(model, find_constant_signs)
     was_packed = any(op.is_packed for op in model.ops)
     _pack(model)
     packed_ops = [op for op in model.ops if op.kind in PACKED_KERNEL_OPS]
     if not packed_ops:
         raise ValueError(_nothing_binary(model))
-    is_changed = not was_packed or any(op in before for op in packed_ops)
+    is_changed = not was_packed or any(op in before and op.kind != before[op].kind for op in packed_ops)
     if is_changed:
         raise_min_runtime_version(model)
     packed = write_model(model) if is_changed else unpacked
     is_verified = verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW
     verification = verify_packed(unpacked, packed, model) if is_verified and is_changed else None
+    channels = () if signs else _advice(model, find_constant_channels)  # a sign's reason is nearer to its remedy
+    remaining = set(model.ops)
     report = ConversionReport(
-        packed=tuple(_packed_op(op, before.get(op)) for op in packed_ops),
+        ops=_reported_ops(model, before),
         left=_left_ops(model),
-        unchanged=_unchanged(model),
+        advice=(*signs, *channels, *_advice(model, find_real_inputs)),
+        replaced=dict(Counter(one.kind for op, one in before.items() if op not in remaining)),
         reference_bytes=len(reference),
         packed_bytes=len(packed),
         verification=verification,
@@ -139,35 +147,47 @@ def _rewritten_names(reference: bytes) -> set[str]:
     return {name for _, name in before - {(op.kind, op.name) for op in model.ops}}
 
 
-def _packed_op(op: Op, before: tuple[str, int] | None) -> PackedOp:
-    x, weights, parameter, y = op.input(0), op.input(1), op.input(2), op.output
-    assert x is not None
-    assert weights is not None
-    assert parameter is not None
-    name, bytes_before = before or (weights.name.removesuffix("/weights"), constant_bytes(op))
-    return PackedOp(
-        name=name,
+@dataclass(frozen=True)
+class _Before:
+    """An op of the float file."""
+
+    kind: str
+    name: str
+    constant_bytes: int
+
+
+def _reported_ops(model: Model, before: Mapping[Op, _Before]) -> tuple[ReportedOp, ...]:
+    left = {op for graph in model.graphs for op, _, _ in find_refusals(graph)}
+    return tuple(_reported_op(op, before.get(op), is_left=op in left) for op in model.ops)
+
+
+def _reported_op(op: Op, before: _Before | None, *, is_left: bool) -> ReportedOp:
+    x = data_input(op)
+    size = constant_bytes(op)
+    return ReportedOp(
+        name=layer_name(op) if before is None else before.name,
         kind=op.kind,
-        input_type=_data_type(x.type_name),
-        output_type=_data_type(y.type_name),
-        shape=(*y.dims[:-1], parameter.dims[0]),
-        bytes_before=bytes_before,
-        bytes_after=constant_bytes(op),
+        outcome="packed" if op.is_packed else "left" if is_left else "unchanged",
+        input_type="" if x is None else data_type(x),
+        output_types=tuple(data_type(tensor) for tensor in op.outputs),
+        input_bits=value_bits(x),
+        output_bits=tuple(value_bits(tensor) for tensor in op.outputs),
+        shape=shape_in_channels(op.output) if op.outputs else (),
+        bytes_before=size if before is None else before.constant_bytes,
+        bytes_after=size,
+        macs=multiply_accumulates(op),
+        precision=precision(op) if op.kind in KERNEL_OPS else "",
     )
 
 
-def _data_type(type_name: str) -> str:
-    return "bits" if type_name == "int32" else type_name
+def _advice(model: Model, find: Callable[[Graph], list[tuple[Op, Refusal]]]) -> tuple[LeftOp, ...]:
+    found = [one for graph in model.graphs for one in find(graph)]
+    return tuple(LeftOp(op.name, op.kind, advice.reason, advice.remedy) for op, advice in found)
 
 
 def _left_ops(model: Model) -> tuple[LeftOp, ...]:
     found = {op: refusal for graph in model.graphs for op, _, refusal in reversed(find_refusals(graph))}
     return tuple(LeftOp(op.name, op.kind, found[op].reason, found[op].remedy) for op in model.ops if op in found)
-
-
-def _unchanged(model: Model) -> dict[str, int]:
-    left = {op for graph in model.graphs for op, _, _ in find_refusals(graph)}
-    return dict(Counter(op.kind for op in model.ops if not op.is_packed and op not in left))
 
 
 def _nothing_binary(model: Model) -> str:

@@ -1,14 +1,14 @@
-"""Reports and inspections as tables and as dicts."""
+"""Reports as tables and as dicts."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from support.float_graphs import FloatGraph
 
-from keras_bnn.converter import convert, inspect
+from keras_bnn.converter import convert
+from keras_bnn.converter.flatbuffer import read_model
 from keras_bnn.converter.report import bytes_text, dims_text, table
 
 
@@ -39,7 +39,41 @@ def test_report(source: bytes) -> None:
     assert "max-pool stands before" in left["MUL"].reason
     assert "absolute values" in left["FULLY_CONNECTED"].reason
     assert report.unchanged == {"MAX_POOL_2D": 1, "ADD": 1, "LESS": 1, "SELECT_V2": 1, "SOFTMAX": 1}
+    assert report.replaced == {"SHAPE": 1, "STRIDED_SLICE": 1, "PACK": 1, "RESHAPE": 1, "LESS": 2, "SELECT_V2": 2}
+    assert report.advice == ()
     assert (report.reference_bytes, report.packed_bytes) == (len(source), len(report.model))
+
+
+def test_every_op_is_reported(source: bytes) -> None:
+    """What became of it, bits of input and output, bytes before and after, multiply-accumulates."""
+    report = convert(source)
+    ops = read_model(report.model).ops
+    assert [op.kind for op in report.ops] == [op.kind for op in ops]
+    outcomes = {op.kind: op.outcome for op in report.ops}
+    assert outcomes == {
+        **dict.fromkeys(("BnnConv2D", "BnnQuantize", "BnnFullyConnected"), "packed"),
+        **dict.fromkeys(("MUL", "FULLY_CONNECTED"), "left"),
+        **dict.fromkeys(report.unchanged, "unchanged"),
+    }
+    figures = [(op.input_bits, op.output_bits, op.macs, op.precision) for op in report.packed]
+    assert figures == [
+        (32, (32,), 8 * 8 * 32 * 27, "1x32"),
+        (1, (1,), 3 * 3 * 40 * 128, "1x1"),
+        (1, (32,), 20 * 360, "1x1"),
+    ]
+    (last,) = [op for op in report.ops if op.kind == "FULLY_CONNECTED"]
+    assert (last.bytes_before, last.bytes_after, last.macs, last.data) == (400, 400, 100, "float32 -> float32")
+    assert report.macs == {"1x1": 3 * 3 * 40 * 128 + 20 * 360, "1x32": 8 * 8 * 32 * 27, "32x32": 100}
+    before = sum(op.bytes_before for op in report.packed)
+    assert before == 4 * (32 * 27 + 32 + 40 * 128 + 40 + 20 * 360 + 20)
+
+
+def test_packed_file_is_reported_as_it_is(source: bytes) -> None:
+    report = convert(convert(source).model)
+    assert "already packed" in str(report)
+    assert all(op.bytes_before == op.bytes_after for op in report.ops)
+    assert report.replaced == {}
+    assert [op.outcome for op in report.packed] == ["packed"] * 3
 
 
 def test_report_as_table(source: bytes) -> None:
@@ -49,6 +83,7 @@ def test_report_as_table(source: bytes) -> None:
     assert f"{bytes_text(len(source))} -> " in lines[0]
     assert "times smaller" in lines[0]
     assert "Not binary, unchanged: 1 MAX_POOL_2D, 1 ADD, 1 LESS, 1 SELECT_V2, 1 SOFTMAX." in text
+    assert "53.3 k 1x1, 55.3 k 1x32, 100 32x32; 49.0% are" in text.replace("\n  ", " ")
     assert "put MaxPooling2D behind BatchNormalization." in text
     assert "exact float32" in text
     assert "16 of 16" in text
@@ -58,40 +93,11 @@ def test_report_as_dict(source: bytes) -> None:
     report = convert(source)
     as_dict = json.loads(json.dumps(report.to_dict()))
     assert as_dict["packed"][0]["kind"] == "BnnConv2D"
+    assert as_dict["macs"] == report.macs
+    assert [op["kind"] for op in as_dict["ops"]] == [op.kind for op in report.ops]
     assert as_dict["packed_bytes"] == report.packed_bytes
     assert as_dict["verification"]["exact"]["largest_difference"] == 0
     assert "model" not in as_dict
-
-
-def test_inspection_of_both_files(source: bytes, tmp_path: Path) -> None:
-    unpacked, packed = tmp_path / "unpacked.tflite", tmp_path / "packed.tflite"
-    convert(source, packed, reference_path=unpacked, verify=False)
-    before, after = inspect(unpacked), inspect(str(packed))
-    assert (before.packed_ops, before.packable_ops) == (0, 3)
-    assert (after.packed_ops, after.packable_ops) == (3, 0)
-    (reason,) = [op.reason for op in before.ops if op.reason]
-    assert "absolute values" in reason
-    bits = [(op.kind, op.shape, op.output_bits, op.weight_bits) for op in after.ops if op.kind.startswith("Bnn")]
-    assert bits == [
-        ("BnnConv2D", (-1, 8, 8, 32), 32, 1),
-        ("BnnQuantize", (-1, 4, 4, 32), 1, None),
-        ("BnnConv2D", (-1, 3, 3, 40), 1, 1),
-        ("BnnFullyConnected", (-1, 20), 32, 1),
-    ]
-    assert after.file_bytes == packed.stat().st_size
-    assert "3 ops have a binary kernel and could be packed" in str(before)
-    for inspection in (before, after):
-        assert max(map(len, str(inspection).splitlines())) <= 100 + len(str(tmp_path))
-        assert json.loads(json.dumps(inspection.to_dict()))["file_bytes"] == inspection.file_bytes
-
-
-def test_inspection_of_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no file .*nowhere\.tflite"):
-        inspect(tmp_path / "nowhere.tflite")
-    path = tmp_path / "text.tflite"
-    path.write_text("text")
-    with pytest.raises(ValueError, match=r"not a \.tflite file"):
-        inspect(path)
 
 
 def test_texts() -> None:
