@@ -28,18 +28,19 @@ def source() -> bytes:
 def test_report(source: bytes) -> None:
     report = convert(source)
     assert [(op.kind, op.input_type, op.output_type, op.shape) for op in report.packed] == [
-        ("BnnConv2D", "float32", "float32", (-1, 8, 8, 32)),
+        ("BnnConv2D", "float32", "bits", (-1, 8, 8, 32)),
         ("BnnConv2D", "bits", "bits", (-1, 3, 3, 40)),
         ("BnnFullyConnected", "bits", "float32", (-1, 20)),
     ]
     dense = report.packed[2]
     assert (dense.bytes_before, dense.bytes_after) == (4 * (20 * 360 + 20), 4 * (20 * 9 * 2 + 2 * 20))
     left = {op.kind: op for op in report.left}
-    assert set(left) == {"MUL", "FULLY_CONNECTED"}
-    assert "max-pool stands before" in left["MUL"].reason
+    assert set(left) == {"FULLY_CONNECTED"}
     assert "absolute values" in left["FULLY_CONNECTED"].reason
-    assert report.unchanged == {"MAX_POOL_2D": 1, "ADD": 1, "LESS": 1, "SELECT_V2": 1, "SOFTMAX": 1}
-    assert report.replaced == {"SHAPE": 1, "STRIDED_SLICE": 1, "PACK": 1, "RESHAPE": 1, "LESS": 2, "SELECT_V2": 2}
+    assert report.unchanged == {"LESS": 1, "SELECT_V2": 1, "SOFTMAX": 1}
+    normalization = {"MAX_POOL_2D": 1, "MUL": 1, "ADD": 1}
+    flatten = {"SHAPE": 1, "STRIDED_SLICE": 1, "PACK": 1, "RESHAPE": 1}
+    assert report.replaced == {**normalization, **flatten, "LESS": 2, "SELECT_V2": 2}
     assert report.advice == ()
     assert (report.reference_bytes, report.packed_bytes) == (len(source), len(report.model))
 
@@ -51,13 +52,13 @@ def test_every_op_is_reported(source: bytes) -> None:
     assert [op.kind for op in report.ops] == [op.kind for op in ops]
     outcomes = {op.kind: op.outcome for op in report.ops}
     assert outcomes == {
-        **dict.fromkeys(("BnnConv2D", "BnnQuantize", "BnnFullyConnected"), "packed"),
-        **dict.fromkeys(("MUL", "FULLY_CONNECTED"), "left"),
+        **dict.fromkeys(("BnnConv2D", "BnnMaxPool2D", "BnnFullyConnected"), "packed"),
+        "FULLY_CONNECTED": "left",
         **dict.fromkeys(report.unchanged, "unchanged"),
     }
     figures = [(op.input_bits, op.output_bits, op.macs, op.precision) for op in report.packed]
     assert figures == [
-        (32, (32,), 8 * 8 * 32 * 27, "1x32"),
+        (32, (1,), 8 * 8 * 32 * 27, "1x32"),
         (1, (1,), 3 * 3 * 40 * 128, "1x1"),
         (1, (32,), 20 * 360, "1x1"),
     ]
@@ -82,9 +83,10 @@ def test_report_as_table(source: bytes) -> None:
     assert max(map(len, lines)) <= 100
     assert f"{bytes_text(len(source))} -> " in lines[0]
     assert "times smaller" in lines[0]
-    assert "Not binary, unchanged: 1 MAX_POOL_2D, 1 ADD, 1 LESS, 1 SELECT_V2, 1 SOFTMAX." in text
+    assert "Replaced by packed ops: 1 MAX_POOL_2D, 1 MUL, 1 ADD, 2 LESS, 2 SELECT_V2, 1 SHAPE" in text
+    assert "Not binary, unchanged: 1 LESS, 1 SELECT_V2, 1 SOFTMAX." in text
     assert "53.3 k 1x1, 55.3 k 1x32, 100 32x32; 49.0% are" in text.replace("\n  ", " ")
-    assert "put MaxPooling2D behind BatchNormalization." in text
+    assert "use kernel_quantizer='ste_sign'" in text
     assert "exact float32" in text
     assert "16 of 16" in text
 
