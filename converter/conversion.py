@@ -15,7 +15,7 @@ from .advice import find_constant_channels, find_constant_signs, find_real_input
 from .checker import BrokenGraphError, check_graph
 from .custom_ops import PACKED_KERNEL_OPS
 from .flatbuffer import read_model, write_model
-from .graph import Graph, Model, Op
+from .graph import Graph, Model, Op, Tensor
 from .int8 import check_io_type, quantize_to_int8
 from .kernel_shape import KERNEL_OPS
 from .layer_name import layer_name
@@ -94,7 +94,7 @@ def convert(
             output_type=inference_output_type,
         )
     model = read_model(unpacked)
-    before = {op: _Before(op.kind, layer_name(op), constant_bytes(op)) for op in model.ops}
+    before = {op: _Before(op.kind, layer_name(op), constant_bytes(op), op.input(1)) for op in model.ops}
     signs = _advice(model, find_constant_signs)
     was_packed = any(op.is_packed for op in model.ops)
     _pack(model)
@@ -108,12 +108,11 @@ def convert(
     is_verified = verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW
     verification = verify_packed(unpacked, packed, model) if is_verified and is_changed else None
     channels = () if signs else _advice(model, find_constant_channels)  # a sign's reason is nearer to its remedy
-    remaining = set(model.ops)
     report = ConversionReport(
         ops=_reported_ops(model, before),
         left=_left_ops(model),
         advice=(*signs, *channels, *_advice(model, find_real_inputs)),
-        replaced=dict(Counter(one.kind for op, one in before.items() if op not in remaining)),
+        replaced=_replaced(model, before),
         reference_bytes=len(reference),
         packed_bytes=len(packed),
         verification=verification,
@@ -152,20 +151,27 @@ class _Before:
     """An op of the float file."""
 
     kind: str
-    name: str
+    layer: str
     constant_bytes: int
+    weights: Tensor | None
 
 
 def _reported_ops(model: Model, before: Mapping[Op, _Before]) -> tuple[ReportedOp, ...]:
     left = {op for graph in model.graphs for op, _, _ in find_refusals(graph)}
-    return tuple(_reported_op(op, before.get(op), is_left=op in left) for op in model.ops)
+    return tuple(_reported_op(op, before, is_left=op in left) for op in model.ops)
 
 
-def _reported_op(op: Op, before: _Before | None, *, is_left: bool) -> ReportedOp:
-    x = data_input(op)
-    size = constant_bytes(op)
+def _reported_op(op: Op, before: Mapping[Op, _Before], *, is_left: bool) -> ReportedOp:
+    x, size = data_input(op), constant_bytes(op)
+    sources = {before[op]} if op in before else set()
+    if op.kind in PACKED_KERNEL_OPS:  # it may have become what another op behind the kernel was, as a sum
+        sources |= {
+            one
+            for one in before.values()
+            if one.kind in KERNEL_OPS and (one.weights is op.input(1) or one.layer == layer_name(op))
+        }
     return ReportedOp(
-        name=layer_name(op) if before is None else before.name,
+        name=before[op].layer if op in before and op.kind not in PACKED_KERNEL_OPS else layer_name(op),
         kind=op.kind,
         outcome="packed" if op.is_packed else "left" if is_left else "unchanged",
         input_type="" if x is None else data_type(x),
@@ -173,11 +179,17 @@ def _reported_op(op: Op, before: _Before | None, *, is_left: bool) -> ReportedOp
         input_bits=value_bits(x),
         output_bits=tuple(value_bits(tensor) for tensor in op.outputs),
         shape=shape_in_channels(op.output) if op.outputs else (),
-        bytes_before=size if before is None else before.constant_bytes,
+        bytes_before=sum(one.constant_bytes for one in sources) if sources else size,
         bytes_after=size,
         macs=multiply_accumulates(op),
         precision=precision(op) if op.kind in KERNEL_OPS else "",
     )
+
+
+def _replaced(model: Model, before: Mapping[Op, _Before]) -> dict[str, int]:
+    """How many ops without a kernel of each kind there are no more."""
+    were = Counter(one.kind for one in before.values() if one.kind not in KERNEL_OPS)
+    return dict(were - Counter(op.kind for op in model.ops))
 
 
 def _advice(model: Model, find: Callable[[Graph], list[tuple[Op, Refusal]]]) -> tuple[LeftOp, ...]:

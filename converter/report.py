@@ -30,7 +30,7 @@ class ReportedOp:
         input_bits: Bits of one value of the input, or None where the type has no fixed size.
         output_bits: The same for each output.
         shape: The first output's shape in channels, with -1 for a dynamic dimension.
-        bytes_before: Bytes of its constants in the float file.
+        bytes_before: Bytes of constants in the float file: its kernel's op's, and those of the op whose output it gives.
         bytes_after: Bytes of its constants in the packed file.
         macs: Multiply-accumulates, with 1 for a free batch; None where they are not known.
         precision: What it multiplies, bits of the weight x bits of the input, for example "1x1"; "" without products.
@@ -139,7 +139,7 @@ class ConversionReport:
         left: What looks binary and was not packed, or not wholly, with the reason and the remedy.
         advice: What computes more than it need, with the reason and the remedy: a sign that is constant, binary weights
             that read numbers.
-        replaced: How many ops of each kind are gone, because packed ops do their work.
+        replaced: How many ops of each kind, kernels apart, are gone because packed ops do their work.
         reference_bytes: Size of the float .tflite file in bytes.
         packed_bytes: Size of the packed .tflite file in bytes.
         verification: The comparison of both files, or None when there was none.

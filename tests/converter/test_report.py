@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.float_graphs import FloatGraph
+from ai_edge_litert import schema_py_generated as schema
+from support.float_graphs import SAME, FloatGraph
 
 from keras_bnn.converter import convert
 from keras_bnn.converter.flatbuffer import read_model
@@ -114,3 +115,22 @@ def test_texts() -> None:
     lines = table(("name", "value"), [("x" * 200, "y" * 60), ("short", "")])
     assert all(len(line) <= 100 for line in lines)
     assert lines[2].startswith("...x")
+
+
+def test_op_that_takes_over_a_shortcut() -> None:
+    """It has the convolution's name and bytes, though it gives the output of the sum."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (-1, 6, 6, 32))
+    weights = graph.kernel((32, 3, 3, 32))
+    y = graph.conv(graph.sign(x), weights, graph.bias(32), padding=SAME)
+    y.record.name = "net/block/convolution"
+    total = graph.op("ADD", [x, y], x.dims, schema.AddOptionsT())
+    z = graph.conv(graph.sign(total), graph.kernel((8, 1, 1, 32)))
+    graph.outputs = [total, z]
+    report = convert(graph.finish(total, z), verify=False)
+    first = report.packed[0]
+    assert (first.name, first.output_types, first.output_bits) == ("net/block", ("float32", "bits"), (32, 1))
+    assert first.data == "bits -> float32 + bits"
+    assert (first.bytes_before, first.bytes_after) == (4 * (weights.size + 32), weights.size // 8 + 4 * 2 * 32)
+    assert report.replaced == {"LESS": 2, "SELECT_V2": 2, "ADD": 1}
+    assert "bits -> float32+bits" in str(report)
