@@ -8,7 +8,19 @@
 from __future__ import annotations
 
 from .conversion import convert
-from .inspection import Inspection, inspect
-from .report import Comparison, ConversionReport, LeftOp, PackedOp, Verification
+from .inspection import InspectedKernel, InspectedOp, InspectedTensor, Inspection, inspect
+from .report import Comparison, ConversionReport, LeftOp, ReportedOp, Verification
 
-__all__ = ["Comparison", "ConversionReport", "Inspection", "LeftOp", "PackedOp", "Verification", "convert", "inspect"]
+__all__ = [
+    "Comparison",
+    "ConversionReport",
+    "InspectedKernel",
+    "InspectedOp",
+    "InspectedTensor",
+    "Inspection",
+    "LeftOp",
+    "ReportedOp",
+    "Verification",
+    "convert",
+    "inspect",
+]

@@ -57,7 +57,8 @@ def constant(tensor: Tensor | None) -> Array | None:
     if tensor is None:
         return None
     if tensor.is_constant:
-        return tensor.values
+        is_plain = tensor.record.type in NUMPY_TYPES and tensor.record.sparsity is None
+        return tensor.values if is_plain else None
     if tensor in _values:
         return _values[tensor]
     values = _evaluate(tensor)

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_bnn.whole_file import write_whole
+
+from .advice import find_constant_channels, find_constant_signs, find_real_inputs
 from .checker import BrokenGraphError, check_graph
 from .custom_ops import PACKED_KERNEL_OPS
 from .flatbuffer import read_model, write_model
-from .graph import Model, Op
+from .graph import Graph, Model, Op, Tensor
 from .int8 import check_io_type, quantize_to_int8
-from .passes import find_refusals, run_pipeline
-from .passes.pack_kernel import layer_name
-from .passes.read_lce import LCE_KERNEL_OP
-from .patterns import KERNEL_CHANNEL_AXIS, constant_bytes
-from .report import ConversionReport, LeftOp, PackedOp
+from .kernel_shape import KERNEL_OPS
+from .layer_name import layer_name
+from .multiply_accumulates import multiply_accumulates, precision
+from .passes import Refusal, find_refusals, run_pipeline
+from .patterns import constant_bytes, data_input
+from .report import ConversionReport, LeftOp, ReportedOp
 from .representative_data import RepresentativeData
 from .runtime_version import raise_min_runtime_version
 from .sources import load_reference
+from .tensor_bits import data_type, shape_in_channels, value_bits
 from .verify import verify_packed
 
-_SOURCE_KERNELS = (*KERNEL_CHANNEL_AXIS, LCE_KERNEL_OP)
 VERIFIED_BY_DEFAULT_BELOW = 50_000_000
 """Bytes of the reference."""
 
@@ -89,22 +94,25 @@ def convert(
             output_type=inference_output_type,
         )
     model = read_model(unpacked)
-    before = {op: (layer_name(op), constant_bytes(op)) for op in model.ops if op.kind in _SOURCE_KERNELS}
+    before = {op: _Before(op.kind, layer_name(op), constant_bytes(op), op.input(1)) for op in model.ops}
+    signs = _advice(model, find_constant_signs)
     was_packed = any(op.is_packed for op in model.ops)
     _pack(model)
     packed_ops = [op for op in model.ops if op.kind in PACKED_KERNEL_OPS]
     if not packed_ops:
         raise ValueError(_nothing_binary(model))
-    is_changed = not was_packed or any(op in before for op in packed_ops)
+    is_changed = not was_packed or any(op in before and op.kind != before[op].kind for op in packed_ops)
     if is_changed:
         raise_min_runtime_version(model)
     packed = write_model(model) if is_changed else unpacked
     is_verified = verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW
     verification = verify_packed(unpacked, packed, model) if is_verified and is_changed else None
+    channels = () if signs else _advice(model, find_constant_channels)  # a sign's reason is nearer to its remedy
     report = ConversionReport(
-        packed=tuple(_packed_op(op, before.get(op)) for op in packed_ops),
+        ops=_reported_ops(model, before),
         left=_left_ops(model),
-        unchanged=_unchanged(model),
+        advice=(*signs, *channels, *_advice(model, find_real_inputs)),
+        replaced=_replaced(model, before),
         reference_bytes=len(reference),
         packed_bytes=len(packed),
         verification=verification,
@@ -114,7 +122,7 @@ def convert(
     )
     for target, content in ((reference_path, reference), (path, packed)):
         if target is not None:
-            _write_whole(Path(target), content)
+            write_whole(target, content)
     return report
 
 
@@ -138,35 +146,60 @@ def _rewritten_names(reference: bytes) -> set[str]:
     return {name for _, name in before - {(op.kind, op.name) for op in model.ops}}
 
 
-def _packed_op(op: Op, before: tuple[str, int] | None) -> PackedOp:
-    x, weights, parameter, y = op.input(0), op.input(1), op.input(2), op.output
-    assert x is not None
-    assert weights is not None
-    assert parameter is not None
-    name, bytes_before = before or (weights.name.removesuffix("/weights"), constant_bytes(op))
-    return PackedOp(
-        name=name,
+@dataclass(frozen=True)
+class _Before:
+    """An op of the float file."""
+
+    kind: str
+    layer: str
+    constant_bytes: int
+    weights: Tensor | None
+
+
+def _reported_ops(model: Model, before: Mapping[Op, _Before]) -> tuple[ReportedOp, ...]:
+    left = {op for graph in model.graphs for op, _, _ in find_refusals(graph)}
+    return tuple(_reported_op(op, before, is_left=op in left) for op in model.ops)
+
+
+def _reported_op(op: Op, before: Mapping[Op, _Before], *, is_left: bool) -> ReportedOp:
+    x, size = data_input(op), constant_bytes(op)
+    sources = {before[op]} if op in before else set()
+    if op.kind in PACKED_KERNEL_OPS:  # it may have become what another op behind the kernel was, as a sum
+        sources |= {
+            one
+            for one in before.values()
+            if one.kind in KERNEL_OPS and (one.weights is op.input(1) or one.layer == layer_name(op))
+        }
+    return ReportedOp(
+        name=before[op].layer if op in before and op.kind not in PACKED_KERNEL_OPS else layer_name(op),
         kind=op.kind,
-        input_type=_data_type(x.type_name),
-        output_type=_data_type(y.type_name),
-        shape=(*y.dims[:-1], parameter.dims[0]),
-        bytes_before=bytes_before,
-        bytes_after=constant_bytes(op),
+        outcome="packed" if op.is_packed else "left" if is_left else "unchanged",
+        input_type="" if x is None else data_type(x),
+        output_types=tuple(data_type(tensor) for tensor in op.outputs),
+        input_bits=value_bits(x),
+        output_bits=tuple(value_bits(tensor) for tensor in op.outputs),
+        shape=shape_in_channels(op.output) if op.outputs else (),
+        bytes_before=sum(one.constant_bytes for one in sources) if sources else size,
+        bytes_after=size,
+        macs=multiply_accumulates(op),
+        precision=precision(op) if op.kind in KERNEL_OPS else "",
     )
 
 
-def _data_type(type_name: str) -> str:
-    return "bits" if type_name == "int32" else type_name
+def _replaced(model: Model, before: Mapping[Op, _Before]) -> dict[str, int]:
+    """How many ops without a kernel of each kind there are no more."""
+    were = Counter(one.kind for one in before.values() if one.kind not in KERNEL_OPS)
+    return dict(were - Counter(op.kind for op in model.ops))
+
+
+def _advice(model: Model, find: Callable[[Graph], list[tuple[Op, Refusal]]]) -> tuple[LeftOp, ...]:
+    found = [one for graph in model.graphs for one in find(graph)]
+    return tuple(LeftOp(op.name, op.kind, advice.reason, advice.remedy) for op, advice in found)
 
 
 def _left_ops(model: Model) -> tuple[LeftOp, ...]:
     found = {op: refusal for graph in model.graphs for op, _, refusal in reversed(find_refusals(graph))}
     return tuple(LeftOp(op.name, op.kind, found[op].reason, found[op].remedy) for op in model.ops if op in found)
-
-
-def _unchanged(model: Model) -> dict[str, int]:
-    left = {op for graph in model.graphs for op, _, _ in find_refusals(graph)}
-    return dict(Counter(op.kind for op in model.ops if not op.is_packed and op not in left))
 
 
 def _nothing_binary(model: Model) -> str:
@@ -184,22 +217,3 @@ def _check_target(path: Path) -> None:
         raise ValueError(f"{path} is no place for a .tflite file: pass a path that ends in .tflite.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent}: create it, or pass another path.")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that is there whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..bits import pack_signs
 from ..graph import Array, Graph, Op, Tensor
+from ..layer_name import layer_name
 from ..patterns import (
     KERNEL_CHANNEL_AXIS,
     Kernel,
@@ -40,7 +41,6 @@ _READS_OTHERS = Refusal(
     "use input_quantizer='ste_sign', and nothing but padding by 0, 1 or -1 between signs and convolution",
 )
 _LAST_KNOWN_ACTIVATION = 3
-_LAYER_LEAVES = ("convolution", "Conv2D", "MatMul", "Tensordot", "SelectV2")
 
 
 @dataclass(frozen=True)
@@ -124,17 +124,6 @@ def find_kernel(op: Op) -> tuple[Kernel, Array] | Refusal | None:
     if bias is None or bias.dtype != np.float32 or bias.shape != kernel.scale.shape:
         return Refusal("its bias is computed at run time")
     return kernel, bias
-
-
-def layer_name(op: Op) -> str:
-    """Returns the part of an op's tensor names that names the layer which multiplies, for example "model/conv_1"."""
-    tensors = (op.output, op.input(1), op.input(0))  # the input's name tells the layer that takes the sign
-    names = [name for tensor in tensors if tensor is not None for name in tensor.name.split(";")]
-    for name in names:
-        scope, _, leaf = name.rpartition("/")
-        if scope and leaf.startswith(_LAYER_LEAVES):
-            return scope.removesuffix("/Tensordot")
-    return names[0]
 
 
 def _packed_weights(op: Op, kernel: Kernel) -> Array:

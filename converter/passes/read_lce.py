@@ -19,11 +19,10 @@ from flatbuffers import flexbuffers
 from ..bits import WORD_BITS, pack_signs, words_for
 from ..custom_ops import NO_ACTIVATION, RELU6, SAME, VALID
 from ..graph import Array, Graph, Op, Tensor
+from ..larq_ops import LCE_CONV
 from ..schema import schema
 from ..thresholds import ALWAYS_NEGATIVE, ALWAYS_POSITIVE
 from .base import Match, Pass, Refusal
-
-LCE_KERNEL_OP = "LceBconv2d"
 
 _CONV_OPTIONS = {
     "channels_in": "channels_in",
@@ -145,7 +144,7 @@ _READERS: dict[str, Callable[[Op], LceMatch]] = {
     "LceQuantize": _read_quantize,
     "LceDequantize": _read_dequantize,
     "LceBMaxPool2d": _read_max_pool,
-    LCE_KERNEL_OP: _read_convolution,
+    LCE_CONV: _read_convolution,
 }
 
 

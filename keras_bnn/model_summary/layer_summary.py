@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from keras_bnn.whole_file import write_whole
+
 
 @dataclass(frozen=True)
 class LayerSummary:
@@ -113,11 +115,11 @@ class ModelSummary:
         Args:
             path: Where to write the page; None writes nothing.
         """
-        from keras_bnn.model_summary.html import page, write
+        from keras_bnn.model_summary.html import page
 
         text = page(self)
         if path is not None:
-            write(path, text)
+            write_whole(path, text.encode())
         return text
 
     def _repr_html_(self) -> str:

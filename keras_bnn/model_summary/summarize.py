@@ -14,11 +14,11 @@ from keras import layers
 from keras_bnn.layers.binary_layer import BinaryLayer
 from keras_bnn.layers.quantize import Quantize
 from keras_bnn.model_graph import LayerCall, ModelGraph, OwnWeights, dtype_bits, output_bits, precision
-from keras_bnn.model_summary.filters import unique_filters
 from keras_bnn.model_summary.layer_summary import LayerSummary, ModelSummary, sort_key
 from keras_bnn.model_summary.multiply_accumulates import has_rule, multiply_accumulates
 from keras_bnn.model_summary.packed_bytes import PackedBytes
 from keras_bnn.model_summary.packed_layers import is_packable, packs_pointwise
+from keras_bnn.unique_filters import by_input_channel, unique_filters
 
 
 def summary(model: keras.Model, input_shape: Sequence[int | None] | None = None) -> ModelSummary:
@@ -189,10 +189,7 @@ def _by_input_channel(layer: Any, kernel: np.ndarray) -> np.ndarray:
     """Returns a 2-D kernel as (height, width, input channels, filters of each)."""
     if isinstance(layer, layers.Conv2DTranspose):
         return kernel.swapaxes(2, 3)
-    height, width, channels, filters = kernel.shape
-    groups = getattr(layer, "groups", 1)  # each reads the next `channels` channels
-    grouped = kernel.reshape(height, width, channels, groups, filters // groups)
-    return grouped.swapaxes(2, 3).reshape(height, width, groups * channels, filters // groups)
+    return by_input_channel(kernel, getattr(layer, "groups", 1))
 
 
 def _count_filters(layer: Any) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from keras_bnn.count_text import short_count
 from keras_bnn.model_summary.layer_summary import LayerSummary, ModelSummary
 
 Counts = LayerSummary | ModelSummary
@@ -77,15 +78,6 @@ def shape_text(shape: tuple[int | None, ...]) -> str:
 def count_text(count: int) -> str:
     """Returns a count with thousands separators; nothing for 0."""
     return f"{count:,}" if count else ""
-
-
-def short_count(count: int) -> str:
-    """Returns a count of three digits or more, for example "14.5 M"; nothing for 0."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= 0.9995 * size:
-            value = count / size
-            return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
-    return str(count) if count else ""
 
 
 def kib_text(count: int) -> str:

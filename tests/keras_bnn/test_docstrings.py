@@ -33,7 +33,7 @@ def modules() -> list[str]:
     names = [f"keras_bnn.{package}" for package in PACKAGES]
     paths = {name: importlib.import_module(name).__path__ for name in names}
     found = [module.name for name in names for module in pkgutil.iter_modules(paths[name], f"{name}.")]
-    return [*names, *found, "keras_bnn.power_of_two"]
+    return [*names, *found, "keras_bnn.count_text", "keras_bnn.power_of_two", "keras_bnn.unique_filters"]
 
 
 @pytest.mark.parametrize("name", modules())

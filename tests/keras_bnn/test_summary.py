@@ -23,7 +23,7 @@ from keras_bnn.layers import (
     Quantize,
 )
 from keras_bnn.model_summary import LayerSummary, ModelSummary
-from keras_bnn.model_summary.filters import unique_filters
+from keras_bnn.unique_filters import unique_filters
 
 
 def network() -> keras.Model:

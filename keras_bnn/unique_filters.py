@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+_BITS_BESIDE_CHANNEL = 32
+
 
 def unique_filters(kernel: np.ndarray) -> tuple[int, int]:
     """Counts the 2-D filters of a binary kernel, and for each input channel the different ones among them.
@@ -29,6 +31,27 @@ def unique_filters(kernel: np.ndarray) -> tuple[int, int]:
     """
     height, width, channels, filters = kernel.shape
     negative = kernel.reshape(height * width, channels * filters) < 0
-    taps = np.packbits(negative ^ negative[0], axis=0)  # the first tap is +1
-    channel = np.repeat(np.arange(channels, dtype=np.uint32), filters).view(np.uint8).reshape(-1, 4).T
-    return np.unique(np.concatenate([channel, taps]), axis=1).shape[1], channels * filters
+    taps = negative ^ negative[0]  # the first tap is +1
+    channel = np.repeat(np.arange(channels, dtype=np.uint32), filters)
+    if len(taps) <= _BITS_BESIDE_CHANNEL:  # a filter as one number, which is some times faster
+        keys = channel.astype(np.int64) << _BITS_BESIDE_CHANNEL
+        for place, tap in enumerate(taps):
+            keys |= tap.astype(np.int64) << place
+        return len(np.unique(keys)), channels * filters
+    octets = channel.view(np.uint8).reshape(-1, 4).T
+    return np.unique(np.concatenate([octets, np.packbits(taps, axis=0)]), axis=1).shape[1], channels * filters
+
+
+def by_input_channel(kernel: np.ndarray, groups: int = 1) -> np.ndarray:
+    """Returns a convolution's kernel as `unique_filters` takes it: the filters of each input channel.
+
+    Args:
+        kernel: Array of shape `(height, width, input channels / groups, filters)`.
+        groups: Group g reads the input channels behind those of the groups before it.
+
+    Returns:
+        Array of shape `(height, width, input channels, filters / groups)`.
+    """
+    height, width, channels, filters = kernel.shape
+    grouped = kernel.reshape(height, width, channels, groups, filters // groups)
+    return grouped.swapaxes(2, 3).reshape(height, width, groups * channels, filters // groups)
