@@ -25,12 +25,7 @@ Epilogue::Epilogue(const KernelSet& kernels, const KernelShape& shape, const Epi
     bias_ = PackChannels(layer.bias, shape, 0.0f);
   }
   for (const StepLayer& from : layer.steps) {
-    EpilogueStep step = {};
-    step.kind = from.kind;
-    step.is_int8 = from.is_int8;
-    step.scale = from.scale;
-    step.zero_point = from.zero_point;
-    steps_.push_back(step);
+    steps_.push_back({from.kind, from.is_int8, nullptr, 0, from.scale, from.zero_point});
     operands_.emplace_back();
     if (from.constant != nullptr) operands_.back().constant = PackChannels(from.constant, shape, 0.0f);
   }
@@ -90,9 +85,13 @@ FloatTransform Epilogue::TransformOf(const Block& block) const {
 template <typename Acc>
 void Epilogue::FinishTile(const Acc* acc, std::int64_t first_pixel, int pixels, const Block& block) const {
   constexpr bool kFloat = std::is_same_v<Acc, float>;
-  if (!kFloat && !thresholds_.empty()) {
+  if (kFloat ? steps_.empty() && y_type_ == OutputType::kNone : !thresholds_.empty()) {
     WriteBits(first_pixel, pixels, block, [&](Word* words, std::int64_t stride) {
-      if constexpr (!kFloat) kernels_->bits_from_int(acc, pixels, thresholds_.data() + block.lane, words, stride);
+      if constexpr (kFloat) {
+        kernels_->bits_from_float(acc, pixels, TransformOf(block), words, stride);
+      } else {
+        kernels_->bits_from_int(acc, pixels, thresholds_.data() + block.lane, words, stride);
+      }
     });
   } else if (steps_.empty() && !bits_ && y_type_ == OutputType::kFloat32) {
     float* y = static_cast<float*>(y_) + first_pixel * shape_.channels_out + block.first_channel;
@@ -101,10 +100,6 @@ void Epilogue::FinishTile(const Acc* acc, std::int64_t first_pixel, int pixels, 
     } else {
       kernels_->floats_from_int(acc, pixels, block.channels, TransformOf(block), y, shape_.channels_out);
     }
-  } else if (kFloat && steps_.empty() && y_type_ == OutputType::kNone) {
-    WriteBits(first_pixel, pixels, block, [&](Word* words, std::int64_t stride) {
-      if constexpr (kFloat) kernels_->bits_from_float(acc, pixels, TransformOf(block), words, stride);
-    });
   } else if (per_image_) {
     // One row of an operand for all pixels of a call: a tile that reaches into the next image is cut there.
     for (int done = 0, count = 0; done < pixels; done += count) {

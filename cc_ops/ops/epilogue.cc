@@ -51,8 +51,7 @@ bool IsPerChannel(const TensorInfo& operand) { return operand.constant != nullpt
 
 StepLayer DescribeStep(StepKind kind, std::size_t index, const TensorInfo& operand, int channels_out) {
   const std::string name = OperandName(index);
-  StepLayer step = {};
-  step.kind = kind;
+  StepLayer step = {kind, nullptr, false, 0.0f, 0};
   if (kind == StepKind::kPRelu || IsPerChannel(operand)) {
     step.constant = static_cast<const float*>(
         CheckedConstant(ValuesName(index).c_str(), operand, ElementType::kFloat32, {channels_out}));
