@@ -52,6 +52,7 @@ Conv2D::Conv2D(const KernelSet& kernels, const ConvLayer& layer)
       kernel_(layer.kernel),
       pad_value_(layer.pad_value),
       zero_point_(layer.zero_point),
+      offset_(layer.offset),
       epilogue_(kernels, layer.kernel, layer.epilogue),
       padding_row_(MakePaddingRow(layer)) {
   if (input_ == ConvInput::kBits) {
@@ -171,7 +172,8 @@ void Conv2D::RunPanel(const X* x, std::int64_t first_pixel, int pixels, int firs
       const int count = std::min(kernels_->tile_pixels, pixels - tile);
       const X* const* tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
       if constexpr (kBinary) {
-        kernels_->accumulate_bits(tile_rows, count, kernel_.taps, depth, packed, kernel_.taps * kernel_.channels, acc);
+        const std::int32_t bits = kernel_.taps * kernel_.channels + offset_;
+        kernels_->accumulate_bits(tile_rows, count, kernel_.taps, depth, packed, bits, acc);
         if (!tap_sums_.empty()) RemovePadding(panel, tile / kernels_->tile_pixels, block, acc);
       } else if constexpr (std::is_same_v<X, float>) {
         kernels_->accumulate_float(tile_rows, count, kernel_.taps, depth, packed, acc);

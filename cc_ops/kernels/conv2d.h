@@ -32,6 +32,7 @@ struct ConvLayer {
   KernelShape kernel;
   int pad_value;            // 0, 1 or -1
   std::int32_t zero_point;  // of int8 and uint8 x
+  std::int32_t offset;      // added to the accumulators of binary x
   const Word* weights;
   EpilogueLayer epilogue;
 };
@@ -80,6 +81,7 @@ class Conv2D {
   KernelShape kernel_;
   int pad_value_;
   std::int32_t zero_point_;
+  std::int32_t offset_;
   Epilogue epilogue_;
 
   std::vector<Word> packed_kernel_;

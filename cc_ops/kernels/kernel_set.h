@@ -86,8 +86,8 @@ struct KernelSet {
   // block.
   int steps_per_thread;
 
-  // acc[pixel][channel] = bits - 2 * popcount(x ^ kernel), summed over taps and words. `bits` is the number of used
-  // bits of all taps; it must be below 2^31. rows is [tap][pixel], kernel is [tap][word][channel].
+  // acc[pixel][channel] = bits - 2 * popcount(x ^ kernel), summed over taps and words. For a sum of products, `bits` is
+  // the number of used bits of all taps. rows is [tap][pixel], kernel is [tap][word][channel].
   void (*accumulate_bits)(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
                           std::int32_t bits, std::int32_t* acc);
 

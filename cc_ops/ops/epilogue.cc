@@ -13,7 +13,6 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// TFLite's numbers: none, ReLU, ReLU -1 to 1, ReLU6.
 constexpr Range kActivationRanges[] = {{-kInfinity, kInfinity}, {0.0f, kInfinity}, {-1.0f, 1.0f}, {0.0f, 6.0f}};
 
 constexpr std::int64_t kMostSteps = (std::int64_t{1} << 4 * kMaxSteps) - 1;
@@ -69,11 +68,13 @@ StepLayer DescribeStep(StepKind kind, std::size_t index, const TensorInfo& opera
 
 }  // namespace
 
+Range ActivationRange(int number) { return kActivationRanges[number]; }
+
 EpilogueOptions EpilogueOptions::From(Options* options) {
   const int post = options->Optional("activation", 0, 3, 0);
   const int pre = options->Optional("pre_activation", 0, 3, 0);
   const std::int64_t steps = options->OptionalInt64("steps", 0, kMostSteps, 0);
-  return {kActivationRanges[pre], kActivationRanges[post], pre != 0 || post != 0, ReadSteps(steps)};
+  return {ActivationRange(pre), ActivationRange(post), pre != 0 || post != 0, ReadSteps(steps)};
 }
 
 void CheckTensors(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,

@@ -11,6 +11,9 @@
 
 namespace keras_bnn {
 
+// The limits of an activation, by TFLite's number: 0 none, 1 ReLU, 2 ReLU -1 to 1, 3 ReLU6.
+Range ActivationRange(int number);
+
 // The options activation, pre_activation and steps.
 struct EpilogueOptions {
   Range pre_activation, activation;

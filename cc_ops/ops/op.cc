@@ -1,6 +1,8 @@
 #include "ops/op.h"
 
 #include <cstring>
+#include <map>
+#include <string>
 
 #include "core/refusal.h"
 #include "ops/options.h"
@@ -11,19 +13,26 @@ namespace {
 
 constexpr int kFormatVersion = 1;
 
+enum class Origin { kFormat, kLarq };
+
 struct Entry {
   const char* name;
+  Origin origin;
   std::unique_ptr<Op> (*make)(Options* options);
 };
 
 constexpr Entry kEntries[] = {
-    {"BnnQuantize", MakeQuantize},
-    {"BnnDequantize", MakeDequantize},
-    {"BnnMaxPool2D", MakeMaxPool2D},
-    {"BnnConv2D", MakeConv2D},
-    {"BnnDepthwiseConv2D", MakeDepthwiseConv2D},
-    {"BnnFullyConnected", MakeFullyConnected},
-    {"BnnTransposeConv2D", MakeTransposeConv2D},
+    {"BnnQuantize", Origin::kFormat, MakeQuantize},
+    {"BnnDequantize", Origin::kFormat, MakeDequantize},
+    {"BnnMaxPool2D", Origin::kFormat, MakeMaxPool2D},
+    {"BnnConv2D", Origin::kFormat, MakeConv2D},
+    {"BnnDepthwiseConv2D", Origin::kFormat, MakeDepthwiseConv2D},
+    {"BnnFullyConnected", Origin::kFormat, MakeFullyConnected},
+    {"BnnTransposeConv2D", Origin::kFormat, MakeTransposeConv2D},
+    {"LceQuantize", Origin::kLarq, MakeQuantize},
+    {"LceDequantize", Origin::kLarq, MakeLceDequantize},
+    {"LceBconv2d", Origin::kLarq, MakeLceBConv2D},
+    {"LceBMaxPool2d", Origin::kLarq, MakeLceBMaxPool2D},
 };
 
 const Entry* FindEntry(const char* name) {
@@ -31,6 +40,12 @@ const Entry* FindEntry(const char* name) {
     if (name != nullptr && std::strcmp(name, entry.name) == 0) return &entry;
   }
   return nullptr;
+}
+
+void CheckVersion(Options* options) {
+  const int version = options->Required("version", 1, 1 << 30);
+  if (version == kFormatVersion) return;
+  Refuse("the op is of format version %d; this library reads version %d, install a newer one", version, kFormatVersion);
 }
 
 }  // namespace
@@ -58,12 +73,10 @@ bool IsOp(const char* name) { return FindEntry(name) != nullptr; }
 std::unique_ptr<Op> MakeOp(const char* name, const std::uint8_t* bytes, std::size_t size) {
   const Entry* entry = FindEntry(name);
   if (entry == nullptr) Refuse("there is no op of this name in the file format");
-  Options options(bytes, size);
-  const int version = options.Required("version", 1, 1 << 30);
-  if (version != kFormatVersion) {
-    Refuse("the op is of format version %d; this library reads version %d, install a newer one", version,
-           kFormatVersion);
-  }
+  // Larq's ops have no version, and those without options no map.
+  const bool no_map = entry->origin == Origin::kLarq && size == 0;
+  Options options = no_map ? Options(std::map<std::string, std::int64_t>()) : Options(bytes, size);
+  if (entry->origin == Origin::kFormat) CheckVersion(&options);
   std::unique_ptr<Op> op = entry->make(&options);
   options.RefuseUnknownKeys();
   return op;

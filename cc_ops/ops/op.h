@@ -1,5 +1,5 @@
-// The custom ops of the file format, independent of the runtime that hosts them: tensors are described by TensorInfo,
-// and data comes in as plain pointers.
+// The custom ops of the file format and of Larq Compute Engine's files, independent of the runtime that hosts them:
+// tensors are described by TensorInfo, and data comes in as plain pointers.
 #ifndef KERAS_BNN_OPS_OP_H_
 #define KERAS_BNN_OPS_OP_H_
 
@@ -45,8 +45,8 @@ class Op {
   virtual ~Op() = default;
 
   // Checks the tensors, makes room for their sizes, and returns the dimensions of every output. Refuses what it cannot
-  // run. Of the outputs, types and quantization count; their dims are what this call finds out. May be called again
-  // with other sizes; constant inputs stay the same.
+  // run. Of the outputs, types and quantization count; their dims, at first those of the file, are what this call finds
+  // out. May be called again with other sizes; constant inputs stay the same.
   virtual std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
                                     const Resources& resources) = 0;
 
@@ -56,7 +56,7 @@ class Op {
                    const Resources& resources) = 0;
 };
 
-// Whether the file format has an op of this name.
+// Whether there is an op of this name.
 bool IsOp(const char* name);
 
 // The op `name` with the options of the file; refuses options that the format does not know.

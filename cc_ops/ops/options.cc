@@ -88,6 +88,10 @@ Options::Options(const std::uint8_t* bytes, std::size_t size) {
   }
 }
 
+Options::Options(const std::map<std::string, std::int64_t>& entries) {
+  for (const auto& [key, value] : entries) entries_.push_back({key, value, false});
+}
+
 Options::Entry* Options::Find(const char* key) {
   const auto found =
       std::find_if(entries_.begin(), entries_.end(), [key](const Entry& entry) { return entry.key == key; });

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ class Options {
  public:
   // Reads the map; refuses bytes that are not a well-formed flexbuffer map of integers. Copies what it needs.
   Options(const std::uint8_t* bytes, std::size_t size);
+
+  // A map with these entries.
+  explicit Options(const std::map<std::string, std::int64_t>& entries);
 
   // The value of a key, which must be there and lie in [low, high].
   int Required(const char* key, int low, int high);

@@ -17,6 +17,11 @@ std::unique_ptr<Op> MakeDepthwiseConv2D(Options* options);
 std::unique_ptr<Op> MakeFullyConnected(Options* options);
 std::unique_ptr<Op> MakeTransposeConv2D(Options* options);
 
+// The ops of Larq Compute Engine's files; LceQuantize is BnnQuantize.
+std::unique_ptr<Op> MakeLceBConv2D(Options* options);
+std::unique_ptr<Op> MakeLceBMaxPool2D(Options* options);
+std::unique_ptr<Op> MakeLceDequantize(Options* options);
+
 }  // namespace keras_bnn
 
 #endif  // KERAS_BNN_OPS_REGISTRY_H_

@@ -76,6 +76,8 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
       if (Contains(params.output_tensors, output)) continue;
       Inner inner;
       inner.first_step = inner.last_step = i;
+      if (const TfLiteIntArray* dims = context->tensors[output].dims)
+        inner.dims.assign(dims->data, dims->data + dims->size);
       inner_.emplace_back(output, inner);
     }
     steps_.push_back(std::move(step));

@@ -21,9 +21,27 @@ const std::map<std::string, OptionMap> kOps = {
     {"BnnMaxPool2D", {{"version", 1}, {"window_h", 2}, {"window_w", 2}, {"padding", 0}}},
 };
 
+// All options of each op of Larq Compute Engine's files.
+const std::map<std::string, OptionMap> kLceOps = {
+    {"LceQuantize", {}},
+    {"LceDequantize", {}},
+    {"LceBconv2d",
+     {{"channels_in", 40},
+      {"dilation_height_factor", 1},
+      {"dilation_width_factor", 1},
+      {"fused_activation_function", 0},
+      {"pad_values", 0},
+      {"padding", 0},
+      {"stride_height", 1},
+      {"stride_width", 1}}},
+    {"LceBMaxPool2d",
+     {{"filter_height", 2}, {"filter_width", 2}, {"padding", 0}, {"stride_height", 2}, {"stride_width", 2}}},
+};
+
 TEST(OpTest, KnowsTheOpsOfTheFormat) {
   for (const auto& [name, options] : kOps) EXPECT_TRUE(IsOp(name.c_str())) << name;
-  for (const char* name : {"", "Bnn", "BnnConv2", "BnnConv2DD", "bnnconv2d", "LceBconv2d"}) EXPECT_FALSE(IsOp(name));
+  for (const char* name : {"", "Bnn", "BnnConv2", "BnnConv2DD", "bnnconv2d", "LceBconv2", "Lcebconv2d"})
+    EXPECT_FALSE(IsOp(name));
   EXPECT_FALSE(IsOp(nullptr));
 }
 
@@ -119,6 +137,27 @@ TEST(OpTest, NamesAndSizesOfElementTypes) {
   EXPECT_EQ(BytesOf(ElementType::kInt32), 4);
   EXPECT_EQ(BytesOf(ElementType::kInt8), 1);
   EXPECT_EQ(BytesOf(ElementType::kUInt8), 1);
+}
+
+TEST(OpTest, MakesTheOpsOfLarqComputeEngine) {
+  for (const auto& [name, options] : kLceOps) {
+    SCOPED_TRACE(name);
+    EXPECT_TRUE(IsOp(name.c_str()));
+    EXPECT_NE(MakeOpWith(name.c_str(), options), nullptr);
+    EXPECT_REFUSAL(MakeOpWith(name.c_str(), With(options, {{"layout", 1}})), "the option \"layout\" is not known");
+    for (const auto& entry : options) {
+      EXPECT_REFUSAL(MakeOpWith(name.c_str(), Without(options, entry.first.c_str())),
+                     "the option \"" + entry.first + "\" is missing");
+    }
+  }
+}
+
+// Larq writes no options at all where an op has none; in the format they hold the version.
+TEST(OpTest, OnlyOpsOfLarqComputeEngineGoWithoutOptions) {
+  EXPECT_NE(MakeOp("LceQuantize", nullptr, 0), nullptr);
+  EXPECT_NE(MakeOp("LceDequantize", nullptr, 0), nullptr);
+  EXPECT_REFUSAL(MakeOp("LceBMaxPool2d", nullptr, 0), "the option \"filter_height\" is missing");
+  EXPECT_REFUSAL(MakeOp("BnnQuantize", nullptr, 0), "the options are no flexbuffer map of integers");
 }
 
 }  // namespace
