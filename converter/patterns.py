@@ -47,7 +47,7 @@ KERNEL_CHANNEL_AXIS = {
 }
 """Ops with a kernel, which is input 1, and the kernel's axis of output channels."""
 
-_STOCK_KERNEL_OPS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_STOCK_KERNEL_OPS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _CHECKED_AT_ONCE = 1 << 20
 
 _kernels: WeakKeyDictionary[Op, tuple[str, Tensor, Kernel | None]] = WeakKeyDictionary()
@@ -126,7 +126,7 @@ def feeds_binary_kernel(tensor: Tensor) -> bool:
         for op in source.users:
             if op.kind == "BnnQuantize":  # there is one only where a binary kernel reads it
                 return True
-            is_packable = op.kind in _STOCK_KERNEL_OPS and data_input(op) is source and binary_kernel(op) is not None
+            is_packable = _is_packable(op) and data_input(op) is source and binary_kernel(op) is not None
             if is_packable or (op.kind in PACKED_KERNEL_OPS and op.input(0) is source):
                 return True
             moves = (op.kind in SIGN_MOVES and op.input(0) is source) or joins_channels(op)
@@ -134,6 +134,14 @@ def feeds_binary_kernel(tensor: Tensor) -> bool:
                 seen.add(op.output)
                 pending.append(op.output)
     return False
+
+
+def _is_packable(op: Op) -> bool:
+    """Whether there is a packed op for this op, if its kernel is binary."""
+    if op.kind == "TRANSPOSE_CONV":  # its padding depends on the sizes of the images
+        x = data_input(op)
+        return x is not None and -1 not in (*x.dims[1:], *op.output.dims[1:])
+    return op.kind in _STOCK_KERNEL_OPS
 
 
 def is_signed(tensor: Tensor | None) -> bool:

@@ -8,12 +8,11 @@ from pathlib import Path
 from ..advice import find_advice
 from ..custom_ops import steps_of
 from ..flatbuffer import read_model
-from ..graph import Model, Op, Tensor
+from ..graph import Graph, Model, Op, Tensor
 from ..kernel_shape import BITS_KERNEL_OPS, KERNEL_OPS
 from ..layer_name import layer_name
 from ..multiply_accumulates import multiply_accumulates, precision
-from ..passes import Refusal
-from ..passes.pack_kernel import find_packable
+from ..passes import Refusal, find_packing
 from ..patterns import constant_bytes, data_input
 from ..tensor_bits import data_type, shape_in_channels, value_bits
 from .kernels import inspect_kernel
@@ -64,7 +63,7 @@ def inspect_model(model: Model, path: str, file_bytes: int) -> Inspection:
     return Inspection(
         path,
         file_bytes,
-        tuple(_inspect_op(op, indices, advice) for graph in model.graphs for op in graph.ops),
+        tuple(_inspect_op(graph, op, indices, advice) for graph in model.graphs for op in graph.ops),
         tuple(_inspect_tensor(model, tensor, ops) for tensor in flowing),
     )
 
@@ -81,9 +80,9 @@ def _inspect_tensor(model: Model, tensor: Tensor, ops: dict[Op, int]) -> Inspect
     )
 
 
-def _inspect_op(op: Op, indices: dict[Tensor, int], advice: dict[Op, str]) -> InspectedOp:
+def _inspect_op(graph: Graph, op: Op, indices: dict[Tensor, int], advice: dict[Op, str]) -> InspectedOp:
     output = op.outputs[0] if op.outputs else None
-    found = find_packable(op)
+    found = find_packing(graph, op)
     is_kernel_op = op.kind in KERNEL_OPS
     return InspectedOp(
         name=op.name,
@@ -100,7 +99,7 @@ def _inspect_op(op: Op, indices: dict[Tensor, int], advice: dict[Op, str]) -> In
         macs=multiply_accumulates(op),
         precision=precision(op) if is_kernel_op else "",
         kernel=inspect_kernel(op),
-        is_packable=found is not None and not isinstance(found, Refusal),
+        is_packable=found is True,
         reason=found.text if isinstance(found, Refusal) else advice.get(op, ""),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..graph import Graph, Op
+from ..patterns import KERNEL_CHANNEL_AXIS
 from .base import Match, Pass, Refusal
 from .canonicalize import Canonicalize
 from .dense_from_matmul import DenseFromMatMul
@@ -26,7 +27,7 @@ from .lift_kernel import LiftKernel
 from .lower_bits import LowerBits
 from .lower_reshape import LowerReshape
 from .merge_equal import MergeEqual
-from .pack_kernel import PackKernel
+from .pack_kernel import PackKernel, find_packable
 from .pool_signs import PoolSigns
 from .raise_reshape import RaiseReshape
 from .raise_scale import RaiseScale
@@ -38,7 +39,17 @@ from .read_rows import ReadRows
 from .recognize_sign import RecognizeSign
 from .write_int8 import WriteInt8
 
-__all__ = ["PIPELINE", "STOCK_PASSES", "Match", "Pass", "Refusal", "find_refusals", "run_pass", "run_pipeline"]
+__all__ = [
+    "PIPELINE",
+    "STOCK_PASSES",
+    "Match",
+    "Pass",
+    "Refusal",
+    "find_packing",
+    "find_refusals",
+    "run_pass",
+    "run_pipeline",
+]
 
 STOCK_PASSES: tuple[Pass[Any], ...] = (
     FixQuantizeShape(),  # first, since all others compare shapes
@@ -119,3 +130,19 @@ def find_refusals(graph: Graph) -> list[tuple[Op, str, Refusal]]:
             if isinstance(refusal, Refusal):
                 refusals.append((op, pass_.name, refusal))
     return refusals
+
+
+def find_packing(graph: Graph, op: Op) -> Refusal | bool:
+    """Returns whether an op's kernel will be packed, perhaps rewritten before, or why not where it looks binary."""
+    if op.kind not in KERNEL_CHANNEL_AXIS:
+        return False
+    refusals = []
+    for pass_ in STOCK_PASSES:
+        match = pass_.match(graph, op)
+        if isinstance(match, Match):
+            return True
+        refusals += [match] if isinstance(match, Refusal) else []
+    found = find_packable(op)
+    if isinstance(found, Refusal) and not refusals:
+        return found
+    return refusals[0] if refusals else found is not None

@@ -216,6 +216,7 @@ class TestTranspose:
             y.record.shapeSignature = [2, -1, -1, 6]
         packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), numpy_reference=False)
         assert "TRANSPOSE_CONV" in kinds(packed)
+        assert ("BnnQuantize" in kinds(packed)) == (case == "beyond the kernel")
         reason = {
             "real input": "signs alone",
             "unknown size": "not known",
