@@ -17,12 +17,11 @@ import numpy as np
 
 from ..float_twins import float_twin, is_int8_sign
 from ..graph import Array, Graph, Op
-from ..patterns import binary_kernel, is_signed
+from ..patterns import binary_kernel, data_input, is_signed
 from ..quantization import per_tensor, quantization_of, real_values
 from ..schema import schema
 from .base import Match, Pass, Refusal
-
-_KINDS = ("CONV_2D", "FULLY_CONNECTED")
+from .pack_kernel import ONLY_BITS, PACKED_KINDS, bias_input
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,15 @@ class LiftKernel(Pass[LiftMatch]):
     name = "lift kernel"
 
     def match(self, graph: Graph, op: Op) -> LiftMatch | Refusal | None:
-        x, weights, bias = (op.input(index) for index in range(3))
-        if op.kind not in _KINDS or x is None or weights is None or weights.type_name != "int8":
+        x, weights = data_input(op), op.input(1)
+        if op.kind not in PACKED_KINDS or x is None or weights is None or weights.type_name != "int8":
             return None
         quantization = quantization_of(weights)
         kernel = binary_kernel(op)
         if kernel is None or quantization is None or quantization.zero_point.any():
             return None
-        if not (kernel.shows_signs or is_int8_sign(x) or is_signed(x)):
+        shows_signs = kernel.shows_signs and op.kind not in ONLY_BITS
+        if not (shows_signs or is_int8_sign(x) or is_signed(x)):
             return None
         if (x.type_name, op.output.type_name) not in (("int8", "int8"), ("float32", "float32")):
             return Refusal(
@@ -55,6 +55,7 @@ class LiftKernel(Pass[LiftMatch]):
             )
         if x.type_name == "int8" and per_tensor(x) is None:
             return Refusal("its input has no scale of its own", "quantize activations per tensor")
+        bias = op.input(bias_input(op))
         values = np.zeros(len(kernel.scale), np.float32) if bias is None else real_values(bias)
         if values is None or values.shape != kernel.scale.shape:
             return Refusal("its bias is computed at run time")
@@ -64,15 +65,14 @@ class LiftKernel(Pass[LiftMatch]):
 
     def rewrite(self, graph: Graph, match: LiftMatch) -> None:
         op, y = match.op, match.op.output
-        x, weights = op.inputs[:2]
+        x, weights = data_input(op), op.input(1)
         assert x is not None
         assert weights is not None
         version, options = op.version, copy.copy(op.options)
-        inputs = [
-            float_twin(graph, x, before=op),
-            graph.add_constant(f"{weights.name}/float", match.weights),
-            graph.add_constant(f"{y.name}/bias", match.bias),
-        ]
+        twin = float_twin(graph, x, before=op)
+        inputs = [twin if tensor is x else tensor for tensor in op.inputs[: bias_input(op)]]
+        inputs[1] = graph.add_constant(f"{weights.name}/float", match.weights)
+        inputs.append(graph.add_constant(f"{y.name}/bias", match.bias))
         if y.type_name == "int8":
             sums = graph.add_tensor(f"{y.name}/float", y.dims)
             graph.release(op, sums)
