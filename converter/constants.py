@@ -11,6 +11,7 @@ import numpy as np
 
 from .custom_ops import NO_ACTIVATION
 from .graph import NUMPY_TYPES, Array, Op, Tensor
+from .quantization import real_values
 
 _MOVES: dict[str, Callable[..., Any]] = {
     "BROADCAST_TO": lambda op, values, shape: np.broadcast_to(values, tuple(shape)),
@@ -171,7 +172,7 @@ def _fold(op: Op, operands: list[Any]) -> Array | None:
         dtype = NUMPY_TYPES.get(op.output.record.type)
         return None if dtype is None else operands[0].astype(dtype)
     if op.kind == "DEQUANTIZE":
-        return operands[0].astype(np.float32) if operands[0].dtype == np.float16 else None
+        return real_values(op.input(0))
     if any(values.dtype in (np.int8, np.uint8) for values in operands):
         return None
     if getattr(op.options, "fusedActivationFunction", NO_ACTIVATION) != NO_ACTIVATION:

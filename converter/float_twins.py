@@ -3,6 +3,7 @@
     DEQUANTIZE(q)                                           of any int8 tensor
     SELECT_V2(LESS(twin of x, 0), -1, 1)                    of a sign: the integer one dequantizes to +-0.996
     MAX_POOL_2D, PAD, PADV2, RESHAPE, ... (twin of x)       of these ops on a sign, or in front of one
+    CONCATENATION(twins of all inputs)                      of signs
 
 A sign reads the float32 tensor in front of a QUANTIZE rather than the integers behind it, whose rounding takes small
 negative numbers to 0.
@@ -11,6 +12,7 @@ negative numbers to 0.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,10 +30,11 @@ _NEGATIVE_WHEN = {  # (comparison, index of x) in front of SELECT(condition, a, 
 
 
 def int8_sign_input(op: Op | None) -> Tensor | None:
-    """Returns x when `op` computes the sign of an int8 tensor x.
+    """Returns x when `op` computes the sign of x, int8 or float32, in int8.
 
     The stock converter writes SELECT_V2(GREATER_EQUAL(x, 0), p, n) or the same with LESS: 0 is an int8 constant whose
     scale may be 0, p and n are the int8 numbers next to +1 and -1, as far from the output's zero point as one another.
+    ai-edge-quantizer leaves the comparison in float32.
     """
     if op is None or op.kind not in ("SELECT", "SELECT_V2") or op.output.type_name != "int8":
         return None
@@ -46,7 +49,7 @@ def int8_sign_input(op: Op | None) -> Tensor | None:
             continue
         below, above = (if_true, if_false) if negative_when else (if_false, if_true)
         steps = [_distance(tensor, output[1]) for tensor in (below, above)]
-        if x.type_name == "int8" and None not in steps and steps[0] == -steps[1] < 0:  # type: ignore[operator]
+        if x.type_name in ("float32", "int8") and None not in steps and steps[0] == -steps[1] < 0:  # type: ignore[operator]
             return x
     return None
 
@@ -56,6 +59,8 @@ def is_int8_sign(tensor: Tensor | None) -> bool:
     op = tensor.producer if tensor is not None else None
     if op is None:
         return False
+    if op.kind == "CONCATENATION":
+        return all(is_int8_sign(source) for source in op.inputs)
     return int8_sign_input(op) is not None or (op.kind in _MOVES and is_int8_sign(op.input(0)))
 
 
@@ -73,6 +78,9 @@ def float_twin(graph: Graph, tensor: Tensor, *, before: Op) -> Tensor:
     x = int8_sign_input(op)
     if x is not None:
         return _sign(graph, tensor, _in_front_of_sign(graph, x, before), before)
+    if op.kind == "CONCATENATION" and is_int8_sign(tensor):
+        twins = [float_twin(graph, source, before=before) for source in op.inputs if source is not None]
+        return _copied(graph, op, twins, before)
     if op.kind in _MOVES and (is_int8_sign(tensor) or graph.only_user(tensor) is before):
         source = op.input(0)
         assert source is not None
@@ -84,6 +92,10 @@ def _in_front_of_sign(graph: Graph, x: Tensor, before: Op) -> Tensor:
     """The float32 tensor whose sign is that of x."""
     op = x.producer
     source = op.input(0) if op is not None else None
+    if x.type_name == "float32":
+        if op is None or op.kind != "DEQUANTIZE" or source is None:
+            return x
+        return _in_front_of_sign(graph, source, before)
     if op is None or source is None:
         return _dequantize(graph, x, before)
     if op.kind == "QUANTIZE" and source.type_name == "float32":
@@ -114,10 +126,14 @@ def _sign(graph: Graph, tensor: Tensor, x: Tensor, before: Op) -> Tensor:
 
 def _moved(graph: Graph, op: Op, x: Tensor, of_sign: bool, before: Op) -> Tensor:
     """The float32 copy of an op that moves, pools or pads values."""
-    twin = graph.add_tensor(f"{op.output.name}/float", op.output.dims)
     inputs = [x, *op.inputs[1:]]
     if op.kind == "PADV2":
         inputs[2] = _padding_value(graph, op, of_sign)
+    return _copied(graph, op, inputs, before)
+
+
+def _copied(graph: Graph, op: Op, inputs: Sequence[Tensor | None], before: Op) -> Tensor:
+    twin = graph.add_tensor(f"{op.output.name}/float", op.output.dims)
     graph.add_op(op.kind, inputs, [twin], copy.copy(op.options), before=before)
     return twin
 
@@ -129,8 +145,10 @@ def _padding_value(graph: Graph, pad: Op, of_sign: bool) -> Tensor:
 
 
 def _is_zero(tensor: Tensor | None) -> bool:
-    """Whether an int8 constant of one element stands for 0."""
-    if tensor is None or not tensor.is_constant or tensor.type_name != "int8" or tensor.values.size != 1:
+    """Whether an int8 or float32 constant of one element stands for 0."""
+    if tensor is None or tensor.type_name not in ("float32", "int8") or not tensor.is_constant:
+        return False
+    if tensor.values.size != 1:
         return False
     values = real_values(tensor)
     return values is not None and not values.any()

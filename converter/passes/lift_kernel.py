@@ -21,8 +21,7 @@ from ..patterns import bias_index, binary_kernel, data_index, data_input, is_sig
 from ..quantization import per_tensor, quantization_of, real_values
 from ..schema import schema
 from .base import Match, Pass, Refusal
-
-_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+from .pack_kernel import ONLY_BITS, PACKED_KINDS
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,14 @@ class LiftKernel(Pass[LiftMatch]):
 
     def match(self, graph: Graph, op: Op) -> LiftMatch | Refusal | None:
         x, weights, bias = data_input(op), op.input(1), op.input(bias_index(op))
-        if op.kind not in _KINDS or x is None or weights is None or weights.type_name != "int8":
+        if op.kind not in PACKED_KINDS or x is None or weights is None or weights.type_name != "int8":
             return None
         quantization = quantization_of(weights)
         kernel = binary_kernel(op)
         if kernel is None or quantization is None or quantization.zero_point.any():
             return None
-        if not (kernel.shows_signs or is_int8_sign(x) or is_signed(x)):
+        shows_signs = kernel.shows_signs and op.kind not in ONLY_BITS
+        if not (shows_signs or is_int8_sign(x) or is_signed(x)):
             return None
         if (x.type_name, op.output.type_name) not in (("int8", "int8"), ("float32", "float32")):
             return Refusal(
@@ -55,6 +55,7 @@ class LiftKernel(Pass[LiftMatch]):
             )
         if x.type_name == "int8" and per_tensor(x) is None:
             return Refusal("its input has no scale of its own", "quantize activations per tensor")
+        bias = op.input(bias_index(op))
         values = np.zeros(len(kernel.scale), np.float32) if bias is None else real_values(bias)
         if values is None or values.shape != kernel.scale.shape:
             return Refusal("its bias is computed at run time")

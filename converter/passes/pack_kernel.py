@@ -35,7 +35,7 @@ PACKED_KINDS = {
     "FULLY_CONNECTED": "BnnFullyConnected",
     "TRANSPOSE_CONV": "BnnTransposeConv2D",
 }
-_ONLY_BITS = ("DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+ONLY_BITS = ("DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 _READS_OTHERS = Refusal(
     "it does not read signs alone, as its packed op does",
     "use input_quantizer='ste_sign', and nothing but padding by 0, 1 or -1 between signs and convolution",
@@ -70,7 +70,7 @@ class PackKernel(Pass[KernelMatch]):
         if isinstance(options, Refusal):
             return options
         options["activation"] = int(op.options.fusedActivationFunction)
-        if op.kind not in _ONLY_BITS:
+        if op.kind not in ONLY_BITS:
             return KernelMatch(op, kernel, bias, x, options)
         source = find_bits(graph, op, x, options)
         if source is None:
@@ -100,7 +100,7 @@ def find_packable(op: Op) -> tuple[Kernel, Array] | Refusal | None:
         return found
     if op.kind not in PACKED_KINDS:
         return Refusal(f"{op.kind} has no packed op in this version of the format")
-    if op.kind in _ONLY_BITS and not is_signed(data_input(op)):
+    if op.kind in ONLY_BITS and not is_signed(data_input(op)):
         return _READS_OTHERS
     if op.options.fusedActivationFunction > _LAST_KNOWN_ACTIVATION:
         return Refusal("its fused activation is none of ReLU, ReLU6 and ReLU -1 to 1")
