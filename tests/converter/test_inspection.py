@@ -351,3 +351,24 @@ def test_names_without_the_model() -> None:
         y.record.name = name
     lines = str(inspected(graph)).splitlines()
     assert [line.split()[0] for line in lines[4:7]] == ["a", "b", "StatefulPartitionedCall:0"]
+
+
+def test_damaged_bytes(tmp_path: Path) -> None:
+    """Whatever byte is wrong, the file is shown or refused in one sentence."""
+    lce_file(tmp_path / "larq.tflite")
+    whole = np.frombuffer((tmp_path / "larq.tflite").read_bytes(), np.uint8)
+    rng = np.random.default_rng(3)
+    refused = 0
+    for _ in range(60):
+        damaged = whole.copy()
+        damaged[rng.integers(len(whole))] = rng.choice([0, 1, 127, 255])
+        (tmp_path / "damaged.tflite").write_bytes(damaged.tobytes())
+        try:
+            inspection = inspect(tmp_path / "damaged.tflite")
+        except ValueError as error:
+            refused += 1
+            assert "\n" not in str(error)
+        else:
+            assert str(inspection)
+            assert inspection.to_html()
+    assert 0 < refused < 60
