@@ -30,7 +30,7 @@ class ReportedOp:
         input_bits: Bits of one value of the input, or None where the type has no fixed size.
         output_bits: The same for each output.
         shape: The first output's shape in channels, with -1 for a dynamic dimension.
-        bytes_before: Bytes of constants in the float file, of its kernel's op and of the op whose output it gives.
+        bytes_before: Bytes of constants in the float file, of the kernel's op and of the op whose output it gives now.
         bytes_after: Bytes of its constants in the packed file.
         macs: Multiply-accumulates, with 1 for a free batch; None where they are not known.
         precision: What it multiplies, bits of the weight x bits of the input, for example "1x1"; "" without products.

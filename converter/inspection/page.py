@@ -26,7 +26,7 @@ _LINES = {
     "real": "floating point",
     "other": "shapes, indices, truth values",
 }
-_MARKS = {"bits": "op on bits alone", "mixed": "op on bits and numbers", "real": "op on numbers"}
+_MARKS = {"bits": "computes on bits", "mixed": "bits meet numbers", "real": "computes on numbers"}
 
 
 def page(inspection: Inspection) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from support.float_graphs import FloatGraph
-from support.larq_graphs import LarqGraph, words_of
+from support.float_graphs import VALID, FloatGraph
+from support.lce_graphs import LceGraph
+from support.packed_words import signs_of, words_of
 
 from keras_bnn.converter import InspectedOp, Inspection, convert, inspect
 from keras_bnn.converter.flatbuffer import write_model
@@ -265,22 +266,25 @@ def test_words_that_are_moved_stay_bits() -> None:
     assert found["shape"] == ("int32", (2,))
 
 
-def larq_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def lce_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Writes a file of Larq Compute Engine; returns the signs of its two kernels."""
-    graph = LarqGraph()
-    one, two = random_signs((40, 3, 3, 3)), random_signs((6, 2, 2, 40), 6)
-    x = graph.quantize(graph.add_input("image", (-1, 12, 12, 3)))
+    graph = LceGraph()
+    x = graph.lce_quantize(graph.add_input("image", (-1, 12, 12, 3)))
     # 27 products, m of them -1, give the sum 27 - 2 m; a bit is set where m is above the threshold
     thresholds = np.array([INT32.max, INT32.min, -1, 27, 10, *[13] * 35], np.int32)
-    x = graph.pool(graph.conv(x, one, 3, thresholds=thresholds))
-    y = graph.conv(x, two, 40, multiplier=np.linspace(1, 2, 6, dtype=F), bias=np.zeros(6, F))
-    graph.outputs = [graph.dequantize(graph.quantize(y), 6)]
+    x = graph.lce_pool(graph.lce_conv(x, 3, 40, padding=VALID, thresholds=thresholds))
+    parameters = {"multiplier": np.linspace(1, 2, 6, dtype=F), "bias": np.zeros(6, F)}
+    y = graph.lce_conv(x, 40, 6, (2, 2), padding=VALID, **parameters)
+    graph.outputs = [graph.lce("LceDequantize", [graph.lce_quantize(y)], y.dims, F)]
     path.write_bytes(write_model(Model([graph])))
-    return one, two
+    one, two = (op.input(1) for op in graph.find("LceBconv2d"))
+    assert one is not None
+    assert two is not None
+    return signs_of(one.values, 3), signs_of(two.values, 40)
 
 
 def test_larq_compute_engine(tmp_path: Path) -> None:
-    one, two = larq_file(tmp_path / "larq.tflite")
+    one, two = lce_file(tmp_path / "larq.tflite")
     inspection = inspect(tmp_path / "larq.tflite")
     assert [(op.kind, op.shape, op.input_bits, op.output_bits, op.weight_bits) for op in inspection.ops] == [
         ("LceQuantize", (-1, 12, 12, 3), 32, 1, None),
@@ -305,14 +309,14 @@ def test_larq_compute_engine(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [None, b"no flexbuffer", b"\x00"])
 def test_damaged_larq_file(options: bytes | None, tmp_path: Path) -> None:
-    graph = LarqGraph()
-    y = graph.conv(graph.quantize(graph.add_input("x", (-1, 5, 5, 8))), random_signs((4, 3, 3, 8)), 8)
+    graph = LceGraph()
+    y = graph.lce_conv(graph.lce_quantize(graph.add_input("x", (-1, 5, 5, 8))), 8, 4)
     assert y.producer is not None
     y.producer.options = None if options is None else np.frombuffer(options, np.uint8)
     graph.outputs = [y]
     path = tmp_path / "damaged.tflite"
     path.write_bytes(write_model(Model([graph])))
-    with pytest.raises(ValueError, match=r"^LceBconv2d LceBconv2d_1 has no options or weights to read: convert .*\.$"):
+    with pytest.raises(ValueError, match=r"^LceBconv2d lcebconv2d_1 has no options or weights to read: convert .*\.$"):
         inspect(path)
 
 
@@ -347,3 +351,24 @@ def test_names_without_the_model() -> None:
         y.record.name = name
     lines = str(inspected(graph)).splitlines()
     assert [line.split()[0] for line in lines[4:7]] == ["a", "b", "StatefulPartitionedCall:0"]
+
+
+def test_damaged_bytes(tmp_path: Path) -> None:
+    """Whatever byte is wrong, the file is shown or refused in one sentence."""
+    lce_file(tmp_path / "larq.tflite")
+    whole = np.frombuffer((tmp_path / "larq.tflite").read_bytes(), np.uint8)
+    rng = np.random.default_rng(3)
+    refused = 0
+    for _ in range(60):
+        damaged = whole.copy()
+        damaged[rng.integers(len(whole))] = rng.choice([0, 1, 127, 255])
+        (tmp_path / "damaged.tflite").write_bytes(damaged.tobytes())
+        try:
+            inspection = inspect(tmp_path / "damaged.tflite")
+        except ValueError as error:
+            refused += 1
+            assert "\n" not in str(error)
+        else:
+            assert str(inspection)
+            assert inspection.to_html()
+    assert 0 < refused < 60

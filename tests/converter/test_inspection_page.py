@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from support.float_graphs import RELU, SAME, FloatGraph
 from support.html_page import Page
-from support.larq_graphs import LarqGraph
+from support.lce_graphs import LceGraph
 
 from keras_bnn.cli import main
 from keras_bnn.converter import convert, inspect
@@ -121,10 +121,15 @@ def test_hints_stand_on_the_page(tmp_path: Path) -> None:
 
 
 def test_larq_compute_engine_and_empty_graphs(tmp_path: Path) -> None:
-    graph = LarqGraph()
-    bits = graph.quantize(graph.add_input("x", (-1, 9, 9, 32)))
+    graph = LceGraph()
+    bits = graph.lce_quantize(graph.add_input("x", (-1, 9, 9, 32)))
     always = np.full(33, np.iinfo(np.int32).max, np.int32)
-    graph.outputs = [graph.dequantize(graph.pool(graph.conv(bits, np.ones((33, 3, 3, 32)), 32, thresholds=always)), 33)]
+    pooled = graph.lce_pool(graph.lce_conv(bits, 32, 33, thresholds=always))
+    weights = graph.find("LceBconv2d")[0].input(1)
+    assert weights is not None
+    assert weights.buffer is not None
+    weights.buffer = np.full_like(weights.buffer, 255)
+    graph.outputs = [graph.lce("LceDequantize", [pooled], (*pooled.dims[:3], 33), F)]
     path = tmp_path / "larq.tflite"
     path.write_bytes(write_model(Model([graph])))
     page = Page(inspect(path).to_html())

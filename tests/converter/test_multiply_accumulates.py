@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from support.float_graphs import SAME, FloatGraph
-from support.larq_graphs import LarqGraph
+from support.float_graphs import SAME, VALID, FloatGraph
+from support.lce_graphs import LceGraph
 
 from keras_bnn.converter.graph import Graph, Op
 from keras_bnn.converter.multiply_accumulates import added_by_precision, multiply_accumulates, precision
@@ -90,13 +90,14 @@ def test_packed_ops(op: Op, expected: int) -> None:
 
 
 def test_larq_ops() -> None:
-    graph = LarqGraph()
-    bits = graph.quantize(graph.add_input("x", (-1, 9, 8, 70)))
-    conv = graph.conv(bits, np.ones((5, 3, 2, 70)), 70).producer
+    graph = LceGraph()
+    bits = graph.lce_quantize(graph.add_input("x", (-1, 9, 8, 70)))
+    conv = graph.lce_conv(bits, 70, 5, (3, 2), padding=VALID).producer
     assert conv is not None
     assert multiply_accumulates(conv) == 7 * 7 * 5 * 3 * 2 * 70
     assert precision(conv) == "1x1"
-    grouped = graph.conv(graph.quantize(graph.add_input("z", (-1, 9, 8, 64))), np.ones((6, 3, 2, 32)), 64).producer
+    bits = graph.lce_quantize(graph.add_input("z", (-1, 9, 8, 64)))
+    grouped = graph.lce_conv(bits, 64, 6, (3, 2), groups=2, padding=VALID).producer
     assert grouped is not None
     assert multiply_accumulates(grouped) == 7 * 7 * 6 * 3 * 2 * 32
     assert multiply_accumulates(graph.ops[0]) == 0
