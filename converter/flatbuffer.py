@@ -196,13 +196,31 @@ class _BufferTable:
         return alike[-1]
 
 
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes equal vectors once: the layers of a network have many shapes and options in common."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._vectors: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: Array) -> int:  # noqa: N802
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._vectors:
+            self._vectors[key] = self.create_unshared_vector(x)
+        return self._vectors[key]
+
+    def create_unshared_vector(self, x: Array) -> int:
+        """Writes a vector at its own place, such as one with an alignment of its own."""
+        return int(super().CreateNumpyVector(x))
+
+
 class _AlignedBuffer(schema.BufferT):
     """A buffer whose data is aligned; the schema asks for 16 bytes (force_align), and its own Pack forgets them."""
 
     def Pack(self, builder: Any) -> int:  # noqa: N802
         if self.data is not None:
             builder.Prep(_ALIGNMENT, len(self.data))
-            vector = builder.CreateNumpyVector(self.data)
+            vector = builder.create_unshared_vector(self.data)
         schema.BufferStart(builder)
         if self.data is not None:
             schema.BufferAddData(builder, vector)
@@ -237,8 +255,15 @@ def _graph_record(graph: Graph, index: dict[Tensor, int], codes: _CodeTable, buf
     record.tensors = [tensor.record for tensor in graph.tensors]
     for tensor in graph.tensors:
         tensor.record.buffer = buffers.add(tensor.buffer)
+        tensor.record.shape = _as_vector(tensor.record.shape)
+        tensor.record.shapeSignature = _as_vector(tensor.record.shapeSignature)
     record.operators = [_op_record(op, index, codes) for op in graph.ops]
     return record
+
+
+def _as_vector(sizes: Any) -> Array | None:
+    """As an array, of which the builder writes equal ones once."""
+    return None if sizes is None else np.asarray(sizes, np.int32)
 
 
 def _op_record(op: Op, index: dict[Tensor, int], codes: _CodeTable) -> Any:
@@ -293,7 +318,7 @@ def _metadata_record(name: str, buffer: int) -> Any:
 
 
 def _serialize(record: Any, constant_bytes: int, entries: int) -> bytes:
-    builder = flatbuffers.Builder(min(constant_bytes + _BYTES_PER_ENTRY * (entries + 16), LARGEST_FILE))
+    builder = _SharingBuilder(min(constant_bytes + _BYTES_PER_ENTRY * (entries + 16), LARGEST_FILE))
     try:
         builder.Finish(record.Pack(builder), FILE_IDENTIFIER)
     except flatbuffers.builder.BuilderSizeError as error:

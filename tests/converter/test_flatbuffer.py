@@ -135,6 +135,17 @@ def test_equal_constants_share_one_buffer() -> None:
     assert data.count(values.tobytes()) == 1
 
 
+def test_equal_shapes_are_written_once() -> None:
+    dims = (1, 4321, 17, 4321)
+    graph = FloatGraph()
+    x = graph.add_input("x", dims)
+    for _ in range(3):
+        x = graph.op("ABS", [x], dims, schema.AbsOptionsT())
+    data = graph.finish(x)
+    assert data.count(np.array(dims, np.int32).tobytes()) == 1
+    assert {tensor.dims for tensor in read_model(data).graphs[0].tensors} == {dims}
+
+
 @pytest.mark.parametrize("sizes", [(1, 2, 3), (3, 16, 64, 65, 1000), (63, 1, 4097, 128)])
 def test_constants_are_aligned(sizes: tuple[int, ...]) -> None:
     """To a cache line of the file, also where names and other constants take any number of bytes."""
