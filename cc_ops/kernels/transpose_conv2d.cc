@@ -155,7 +155,8 @@ void TransposeConv2D::Accumulate(const Tile& tile, std::size_t outside_begin, in
     for (int c = 0; c < kBlockChannels; ++c) pixel_acc[c] -= sums[c];
   }
   for (int p = 0; p < tile.pixels; ++p) {
-    const std::size_t pixel = static_cast<std::size_t>(tile.first_pixel) + std::size_t(p) * horizontal_.stride;
+    const std::size_t pixel =
+        static_cast<std::size_t>(tile.first_pixel) + static_cast<std::size_t>(p) * horizontal_.stride;
     std::memcpy(panel->acc.data() + pixel * kBlockChannels, acc + p * kBlockChannels,
                 kBlockChannels * sizeof(std::int32_t));
   }

@@ -63,7 +63,9 @@ class TransposeConv2D {
   };
 
   const Phase& PhaseAt(int row, int column) const {
-    return row < phase_rows_ && column < phase_columns_ ? phases_[std::size_t(row) * phase_columns_ + column] : none_;
+    return row < phase_rows_ && column < phase_columns_
+               ? phases_[static_cast<std::size_t>(row) * phase_columns_ + column]
+               : none_;
   }
 
   void FillTiles(const Word* x, int row, int first_column, int columns, Panel* panel) const;

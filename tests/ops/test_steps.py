@@ -21,17 +21,18 @@ _KINDS = (PACKED, "float32", "int8", "uint8")
 _ADD, _MULTIPLY, _DIVIDE, _PRELU, _RELU, _RELU_N1_TO_1, _RELU6, _FIRST_OUTPUT = range(1, 9)
 _WITH_OPERAND = (_ADD, _MULTIPLY, _DIVIDE, _PRELU)
 _OUTPUTS = (("y",), ("y8",), ("bits",), ("y", "bits"), ("y8", "bits"))
+_STRIDES_2 = {"stride_h": 2, "stride_w": 2}
 _LAYOUTS = ("constant", "images", "images8", "pixels", "pixels8")
 
 
 @dataclass
 class _Layer:
-    """A file of one convolution or dense layer whose operands are inputs of the file."""
+    """A file of one layer whose operands are inputs of the file."""
 
     kind: str
     shape: tuple[int, ...]  # of x, in channels
     channels_out: int
-    is_dense: bool
+    op: str
     outputs: tuple[str, ...]
     steps: list[tuple[int, str]]  # digit and layout of the operand
     seed: int
@@ -42,10 +43,14 @@ class _Layer:
         builder = ModelBuilder()
         x = _tensor(builder, self.kind, self.shape)
         channels = self.shape[-1]
-        groups = self.options.get("groups", 1)
-        taps = () if self.is_dense else (3, 3)
-        kernel = draw.signs(rng, (self.channels_out, *taps, channels // groups))
-        largest = draw.LARGEST_INPUT[self.kind] * math.prod(kernel.shape[1:])
+        shapes = {
+            "BnnConv2D": (self.channels_out, 3, 3, channels // self.options.get("groups", 1)),
+            "BnnDepthwiseConv2D": (3, 3, self.channels_out),
+            "BnnFullyConnected": (self.channels_out, channels),
+            "BnnTransposeConv2D": (self.channels_out, 3, 3, channels),
+        }
+        kernel = draw.signs(rng, shapes[self.op])
+        largest = draw.LARGEST_INPUT[self.kind] * kernel.size / self.channels_out
         multiplier, bias = draw.multiplier_and_bias(rng, self.channels_out, largest)
         arguments = [x, *(builder.constant(values) for values in (pack(kernel), multiplier, bias))]
         inputs = [x]
@@ -62,8 +67,7 @@ class _Layer:
         results = [self._output(builder, name) for name in self.outputs]
         digits = int("".join(f"{digit:x}" for digit, _ in reversed(self.steps)) or "0", 16)
         options = {"version": 1, "channels_in": channels, "steps": digits, **self.options}
-        name = "BnnFullyConnected" if self.is_dense else "BnnConv2D"
-        builder.custom(name, arguments, results, options)
+        builder.custom(self.op, arguments, results, options)
         return builder.build(inputs, results)
 
     def inputs(self, batch: int) -> list[np.ndarray]:
@@ -78,10 +82,16 @@ class _Layer:
         return values
 
     def _operand_shape(self, batch: int, layout: str) -> tuple[int, ...]:
-        if self.is_dense:
+        if self.op == "BnnFullyConnected":
             return (batch, *self.shape[1:-1], self.channels_out)
         if layout.startswith("images"):
             return (batch, 1, 1, self.channels_out)
+        if self.op == "BnnTransposeConv2D":
+            return (
+                batch,
+                *((length - 1) * self.options["stride_h"] + 3 for length in self.shape[1:3]),
+                self.channels_out,
+            )
         stride, padding = self.options["stride_h"], self.options["padding"]
         sizes = [length if padding == SAME else length - 2 for length in self.shape[1:3]]
         return (batch, *(math.ceil(size / stride) for size in sizes), self.channels_out)
@@ -109,7 +119,7 @@ def _away_from_zero(digit: int, values: np.ndarray) -> np.ndarray:
 
 
 def _random_layer(random: Random) -> _Layer:
-    is_dense = random.random() < 0.3
+    op = random.choice(("BnnConv2D", "BnnConv2D", "BnnDepthwiseConv2D", "BnnFullyConnected", "BnnTransposeConv2D"))
     outputs = random.choice(_OUTPUTS)
     steps: list[tuple[int, str]] = []
     for _ in range(random.choice([0, 1, 1, 2, 3, 5, 15])):
@@ -118,16 +128,23 @@ def _random_layer(random: Random) -> _Layer:
             digit = _ADD
         layout = "constant" if digit == _PRELU else random.choice(_LAYOUTS) if digit in _WITH_OPERAND else ""
         steps.append((digit, layout))
-    groups = 1 if is_dense else random.choice([1, 1, 2, 3])
+    groups = random.choice([1, 1, 2, 3]) if op == "BnnConv2D" else 1
+    channels = groups * random.choice([1, 2, 20, 32, 40, 70])
     channels_out = groups * random.choice([1, 5, 16, 31, 32, 33, 64, 65])
-    inner = random.randint(0, 2) if is_dense else 2
-    shape = (2, *(random.randint(3, 7) for _ in range(inner)), groups * random.choice([1, 2, 20, 32, 40, 70]))
+    if op == "BnnDepthwiseConv2D":
+        channels_out = channels * random.choice([1, 2, 3])
+    inner = random.randint(0, 2) if op == "BnnFullyConnected" else 2
+    shape = (2, *(random.randint(3, 7) for _ in range(inner)), channels)
     options = {"activation": random.randint(0, 3), "pre_activation": random.randint(0, 3)}
-    if not is_dense:
-        stride = random.choice([1, 2])
-        options |= {"groups": groups, "padding": random.choice([SAME, VALID]), "stride_h": stride, "stride_w": stride}
-    kind = random.choice(_KINDS)
-    return _Layer(kind, shape, channels_out, is_dense, outputs, steps, random.getrandbits(31), options)
+    if op != "BnnFullyConnected":
+        options |= dict.fromkeys(("stride_h", "stride_w"), random.choice([1, 2]))
+    if op in ("BnnConv2D", "BnnDepthwiseConv2D"):
+        options["padding"] = random.choice([SAME, VALID])
+    if op == "BnnConv2D":
+        options["groups"] = groups
+    takes_bits_alone = op in ("BnnDepthwiseConv2D", "BnnTransposeConv2D")
+    kind = PACKED if takes_bits_alone else random.choice(_KINDS)
+    return _Layer(kind, shape, channels_out, op, outputs, steps, random.getrandbits(31), options)
 
 
 @settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -151,7 +168,7 @@ def test_each_step(isa: str, digit: int, outputs: tuple[str, ...]) -> None:
     behind = [(_MULTIPLY, "constant")] if digit == _FIRST_OUTPUT else []
     for layout in layouts:
         options = {"padding": SAME, "stride_h": 1, "stride_w": 1}
-        layer = _Layer(PACKED, (2, 5, 4, 40), 40, False, outputs, [(digit, layout), *behind], digit, options)
+        layer = _Layer(PACKED, (2, 5, 4, 40), 40, "BnnConv2D", outputs, [(digit, layout), *behind], digit, options)
         assert_equals_reference(layer.build(), layer.inputs(2), isa)
 
 
@@ -160,7 +177,10 @@ def test_large_layer_on_threads(isa: str) -> None:
     options = {"padding": SAME, "stride_h": 1, "stride_w": 1}
     for outputs in (("y", "bits"), ("y8", "bits")):
         for steps in ([(_ADD, "pixels")], [(_MULTIPLY, "images"), (_FIRST_OUTPUT, ""), (_ADD, "pixels8")]):
-            layer = _Layer(PACKED, (3, 23, 29, 129), 97, False, outputs, steps, 7, options)
+            for op, channels_out in (("BnnConv2D", 97), ("BnnDepthwiseConv2D", 258)):
+                layer = _Layer(PACKED, (3, 23, 29, 129), channels_out, op, outputs, steps, 7, options)
+                assert_equals_reference(layer.build(), layer.inputs(3), isa, num_threads=5)
+            layer = _Layer(PACKED, (3, 11, 13, 129), 97, "BnnTransposeConv2D", outputs, steps, 7, _STRIDES_2)
             assert_equals_reference(layer.build(), layer.inputs(3), isa, num_threads=5)
 
 

@@ -21,9 +21,12 @@ _KINDS = {
     "BnnConv2D": ("float32", "int8", "uint8", PACKED),
     "BnnFullyConnected": ("float32", "int8", "uint8", PACKED),
     "BnnMaxPool2D": (PACKED,),
+    "BnnDepthwiseConv2D": (PACKED,),
+    "BnnTransposeConv2D": (PACKED,),
 }
 OPS = tuple(_KINDS)
-_IMAGE_OPS = ("BnnConv2D", "BnnMaxPool2D")
+_IMAGE_OPS = ("BnnConv2D", "BnnDepthwiseConv2D", "BnnMaxPool2D", "BnnTransposeConv2D")
+_LARGEST_TO_TRANSPOSE = 12  # pixels, so that chains of them stay small
 _SHARE = {"BnnConv2D": 3, "BnnFullyConnected": 2}
 
 
@@ -75,7 +78,10 @@ class _Chain:
         self._end = self._input = self._new_tensor(kind, shape, draw.LARGEST_INPUT[kind])
 
     def takes(self, op: str) -> bool:
-        return self._kind in _KINDS[op] and (op not in _IMAGE_OPS or len(self._shape) == 4)
+        if op in _IMAGE_OPS and len(self._shape) != 4:
+            return False
+        too_large = op == "BnnTransposeConv2D" and max(self._shape[1:3]) > _LARGEST_TO_TRANSPOSE
+        return self._kind in _KINDS[op] and not too_large
 
     def add(self, op: str) -> None:
         {
@@ -84,6 +90,8 @@ class _Chain:
             "BnnConv2D": self._add_conv2d,
             "BnnFullyConnected": self._add_fully_connected,
             "BnnMaxPool2D": self._add_max_pool_2d,
+            "BnnDepthwiseConv2D": self._add_depthwise_conv2d,
+            "BnnTransposeConv2D": self._add_transpose_conv2d,
         }[op]()
 
     def network(self) -> Network:
@@ -123,13 +131,20 @@ class _Chain:
 
     def _add_conv2d(self) -> None:
         random = self._random
-        batch, height, width, channels = self._shape
+        batch, _, _, channels = self._shape
         groups = draw.divisor(random, channels)
         channels_out = groups * random.choice([1, 2, 3, 31, 32, 33, 65] if groups < 4 else [1, 2, 3])
-        padding = random.choice([SAME, VALID, EXPLICIT])
-        rows, columns = draw.axis(random, height, padding), draw.axis(random, width, padding)
+        padding, rows, columns, optional = self._windows()
+        optional["groups"] = (groups, 1)
+        kernel = draw.signs(self._rng, (channels_out, rows.taps, columns.taps, channels // groups))
+        shape = (batch, rows.outputs, columns.outputs, channels_out)
+        self._append_product("BnnConv2D", {"channels_in": channels, "padding": padding}, optional, pack(kernel), shape)
+
+    def _windows(self) -> tuple[int, draw.Axis, draw.Axis, dict[str, tuple[int, int]]]:
+        """A padding, and windows along both axes with their options."""
+        padding = self._random.choice([SAME, VALID, EXPLICIT])
+        rows, columns = (draw.axis(self._random, length, padding) for length in self._shape[1:3])
         optional = {
-            "groups": (groups, 1),
             "stride_h": (rows.stride, 1),
             "stride_w": (columns.stride, 1),
             "dilation_h": (rows.dilation, 1),
@@ -138,11 +153,42 @@ class _Chain:
             "pad_bottom": (rows.pads[1], 0),
             "pad_left": (columns.pads[0], 0),
             "pad_right": (columns.pads[1], 0),
-            "pad_value": (0 if self._kind in ("int8", "uint8") else random.choice([0, 1, -1]), 0),
+            "pad_value": (0 if self._kind in ("int8", "uint8") else self._random.choice([0, 1, -1]), 0),
         }
-        kernel = draw.signs(self._rng, (channels_out, rows.taps, columns.taps, channels // groups))
+        return padding, rows, columns, optional
+
+    def _add_depthwise_conv2d(self) -> None:
+        batch, _, _, channels = self._shape
+        channels_out = channels * self._random.choice([1, 1, 2, 3] if channels < 100 else [1])
+        padding, rows, columns, optional = self._windows()
+        weights = pack(draw.signs(self._rng, (rows.taps, columns.taps, channels_out)))
         shape = (batch, rows.outputs, columns.outputs, channels_out)
-        self._append_product("BnnConv2D", {"channels_in": channels, "padding": padding}, optional, pack(kernel), shape)
+        self._append_product(
+            "BnnDepthwiseConv2D", {"channels_in": channels, "padding": padding}, optional, weights, shape
+        )
+
+    def _add_transpose_conv2d(self) -> None:
+        random = self._random
+        batch, *image, channels = self._shape
+        channels_out = random.choice([1, 2, 3, 31, 32, 33, 65])
+        taps, strides = ([random.randint(1, most) for _ in range(2)] for most in (4, 3))
+        before = [random.randint(0, 1) for _ in range(2)]
+        wholes = [(length - 1) * stride + size for length, stride, size in zip(image, strides, taps, strict=True)]
+        before = [min(pad, whole - 1) for pad, whole in zip(before, wholes, strict=True)]
+        after = [random.randint(1 - strides[axis], min(2, wholes[axis] - before[axis] - 1)) for axis in (0, 1)]
+        optional = {
+            "stride_h": (strides[0], 1),
+            "stride_w": (strides[1], 1),
+            "pad_top": (before[0], 0),
+            "pad_bottom": (after[0], 0),
+            "pad_left": (before[1], 0),
+            "pad_right": (after[1], 0),
+        }
+        weights = pack(draw.signs(self._rng, (channels_out, *taps, channels)))
+        sizes = [whole - sum(pads) for whole, *pads in zip(wholes, before, after, strict=True)]
+        self._append_product(
+            "BnnTransposeConv2D", {"channels_in": channels}, optional, weights, (batch, *sizes, channels_out)
+        )
 
     def _add_fully_connected(self) -> None:
         kept = self._random.randint(1, len(self._shape) - 1)  # leading dimensions that stay; the others make up a row
@@ -178,8 +224,8 @@ class _Chain:
         shape: tuple[int, ...],
     ) -> None:
         """Append a convolution or dense op with random multiplier and bias, or thresholds, and a random output type."""
-        channels_out = len(weights)
-        largest = self._largest * 32 * weights[0].size
+        channels_out = shape[-1]
+        largest = self._largest * 32 * math.ceil(weights.size / channels_out)
         kind = self._random.choice(["float32", PACKED])
         if kind == PACKED and self._kind != "float32":
             parameters = [draw.thresholds(self._rng, channels_out, largest)]
