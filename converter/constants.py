@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -52,6 +52,9 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
 _values: WeakKeyDictionary[Tensor, Array] = WeakKeyDictionary()
 """What was computed before: passes change no tensor's values, and ask for a kernel's many times."""
 
+_others: WeakSet[Tensor] = WeakSet()
+"""Computed tensors that were found to be no constants, so that nobody looks behind them again."""
+
 
 def constant(tensor: Tensor | None) -> Array | None:
     """Returns the values of a constant, or of a computation on constants that converters leave in kernels."""
@@ -62,8 +65,12 @@ def constant(tensor: Tensor | None) -> Array | None:
         return tensor.values if is_plain else None
     if tensor in _values:
         return _values[tensor]
+    if tensor.producer is None or tensor in _others:
+        return None
     values = _evaluate(tensor)
-    if values is not None:
+    if values is None:
+        _others.add(tensor)
+    else:
         _values[tensor] = values
     return values
 
@@ -148,7 +155,7 @@ def _ops_below(tensor: Tensor) -> list[Op] | None:
     while pending:
         current, is_ready = pending.pop()
         op = current.producer
-        if op is None or op.kind not in _FOLDED or len(op.outputs) != 1:
+        if op is None or op.kind not in _FOLDED or len(op.outputs) != 1 or current in _others:
             return None
         if op in done:
             continue

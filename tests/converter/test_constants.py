@@ -128,6 +128,17 @@ def test_shared_operands_are_evaluated_and_counted_once() -> None:
     assert constant_bytes(graph.op("ABS", [y], (3,)).producer) == 12  # type: ignore[arg-type]
 
 
+def test_a_long_chain_is_not_walked_for_each_of_its_tensors() -> None:
+    """A residual network's shortcuts are a chain of ADD from its first to its last layer."""
+    graph = FloatGraph()
+    chain = [graph.add_input("x", (2,))]
+    for _ in range(4000):
+        chain.append(graph.op("ADD", [chain[-1], graph.constant(1.0)], (2,), schema.AddOptionsT()))
+    start = time.process_time()
+    assert all(constant(tensor) is None for tensor in chain)
+    assert time.process_time() - start < 1.0
+
+
 def test_large_kernel_is_found_fast() -> None:
     """XNOR-Net's 6 x 6 convolution: 37.7 million weights, whose sign and scale the stock converter leaves."""
     graph = FloatGraph()
