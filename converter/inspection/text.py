@@ -45,9 +45,12 @@ def remarks(inspection: Inspection) -> list[str]:
     found = []
     unknown = sum(op.macs is None for op in inspection.ops)
     if unknown:
-        found.append(f"The multiply-accumulates of {unknown} ops are not known, or depend on sizes that are free.")
-    if inspection.packable_ops:
-        found.append(f"{inspection.packable_ops} ops have a binary kernel and could be packed: convert the file.")
+        ops = "1 op" if unknown == 1 else f"{unknown} ops"
+        found.append(f"The multiply-accumulates of {ops} are not known, or depend on sizes that are free.")
+    count = inspection.packable_ops
+    if count:
+        have = "op has" if count == 1 else "ops have"
+        found.append(f"{count} {have} a binary kernel and could be packed: convert the file.")
     return found
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +118,7 @@ def test_hints_stand_on_the_page(tmp_path: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(graph.finish(graph.conv(graph.sign(y), graph.kernel((4, 2, 2, 16)))))
     page = Page(inspect(tmp_path / "a.tflite").to_html())
     assert any("makes the sign constant" in text for text in page.texts)
-    assert "1 ops have a binary kernel and could be packed: convert the file." in page.texts
+    assert "1 op has a binary kernel and could be packed: convert the file." in page.texts
     assert "0.0% XNOR and popcount" in page.texts
 
 
@@ -158,3 +160,14 @@ def test_command(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["inspect", str(damaged), "--html", str(page)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert page.read_bytes() == before
+
+
+def test_needs_neither_keras_nor_tensorflow(packed: Path) -> None:
+    code = f"""
+import sys
+import keras_bnn
+assert keras_bnn.converter.inspect({str(packed)!r}).to_html()
+print([name for name in ("keras", "tensorflow", "jax", "torch") if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
+    assert result.stdout.strip().endswith("[]")
