@@ -196,6 +196,41 @@ def test_what_cannot_be_verified_is_said() -> None:
     assert verification.remark.startswith("Not run")
 
 
+def test_verification() -> None:
+    graph = LceGraph()
+    x = graph.add_input("x", (1, 8, 8, 64))
+    y = graph.lce_conv(graph.lce_quantize(x), 64, 96, multiplier=graph.powers_of_two(96), bias=graph.bias(96))
+    y = graph.lce_conv(
+        graph.lce_quantize(y), 96, 10, padding=VALID, multiplier=graph.powers_of_two(10), bias=graph.bias(10)
+    )
+    verification = convert(graph.finish(y)).verification
+    assert verification is not None
+    for comparison in (verification.exact, verification.reference):
+        assert comparison is not None
+        assert (comparison.equal_samples, comparison.largest_difference) == (verification.samples, 0)
+    assert verification.samples > 0
+    assert verification.remark == ""
+
+
+def test_verification_of_sums_that_round_to_either_side_of_0() -> None:
+    """Bias brings an even sum just below 0; float32 drops that where the bias has the number of products in it."""
+    graph = LceGraph()
+    x = graph.add_input("x", (1, 8, 8, 64))
+    multiplier = np.full(96, 0.1, np.float32)
+    bias = np.nextafter(multiplier * graph.rng.integers(-4, 5, 96).astype(np.float32) * 2, np.float32(-np.inf))
+    y = graph.lce_conv(graph.lce_quantize(x), 64, 96, multiplier=multiplier, bias=bias)
+    y = graph.lce_conv(
+        graph.lce_quantize(y), 96, 10, padding=VALID, multiplier=graph.powers_of_two(10), bias=graph.bias(10)
+    )
+    verification = convert(graph.finish(y)).verification
+    assert verification is not None
+    assert verification.exact is not None
+    assert verification.reference is not None
+    assert (verification.exact.equal_samples, verification.exact.largest_difference) == (verification.samples, 0)
+    assert verification.reference.equal_samples < verification.samples
+    assert "The packed file is exact" in verification.remark
+
+
 def _file_with_options(**changes: object) -> bytes:
     """A convolution some of whose options are changed, or left out where they are None."""
     graph = LceGraph()
