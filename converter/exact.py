@@ -4,6 +4,9 @@ The stock converter folds batch normalization into the weights, so that the refe
 scale * sum + bias is exactly 0, float32 rounding leaves some 1e-7 of either sign, and a sign behind it turns noise into
 +-1. Untrained batch normalization (mean = beta = 0, even sums) does it all the time. Here +-1 is added up, exactly, and
 scale and bias come after it, as in the float expression of docs/format.md and as in the Keras model.
+
+Larq Compute Engine folds the number of products into the bias, which rounds in front of a sign too: its ops are
+replaced, one by one.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from .flatbuffer import read_model, write_model
 from .graph import Array, Graph, Op
 from .passes import STOCK_PASSES, Refusal, run_pass
 from .passes.pack_kernel import PACKED_KINDS, find_kernel
+from .passes.read_lce import ReadLce
 from .patterns import Kernel, bias_index, channel_axis
 from .schema import schema
 
@@ -26,7 +30,7 @@ def exact_reference(reference: bytes) -> bytes:
     """
     model = read_model(reference)
     for graph in model.graphs:
-        for pass_ in STOCK_PASSES:
+        for pass_ in (ReadLce(), *STOCK_PASSES):
             run_pass(graph, pass_)
         for op in list(graph.ops):
             found = find_kernel(op) if op.kind in PACKED_KINDS else None

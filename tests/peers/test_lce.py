@@ -87,11 +87,17 @@ def custom_ops(model: bytes) -> set[str]:
 
 def test_its_file_becomes_ours(files: Files) -> None:
     assert any(op.startswith("Lce") for op in custom_ops(files.lce))
-    report = keras_bnn.convert(files.lce, verify=False)
+    report = keras_bnn.convert(files.lce)
+    assert report.verification is not None
+    assert report.verification.samples > 0
     assert all(op.startswith("Bnn") for op in custom_ops(report.model))
     assert report.left == ()
     assert_no_larger(report.model, files)
     assert_agrees(report.model, files)
+
+
+def test_its_file_runs_here(files: Files) -> None:
+    assert_agrees(files.lce, files)
 
 
 def test_both_converters_agree(files: Files) -> None:

@@ -22,7 +22,7 @@ from support.float_graphs import (
     rewrite,
     run_file,
 )
-from support.lce_graphs import LceGraph, quantization, run_lce
+from support.lce_graphs import RandomLceGraph, quantization, run_lce
 
 from keras_bnn import runtime
 from keras_bnn.converter import convert
@@ -31,7 +31,7 @@ from keras_bnn.converter.graph import Graph, Tensor
 INT32 = np.iinfo(np.int32)
 
 
-def compare(graph: LceGraph, y: Tensor, *inputs: np.ndarray, on_runtime: bool = True) -> tuple[Graph, np.ndarray]:
+def compare(graph: RandomLceGraph, y: Tensor, *inputs: np.ndarray, on_runtime: bool = True) -> tuple[Graph, np.ndarray]:
     """Converts the graph; returns the packed one and its output, which is that of the file of origin."""
     source = graph.finish(y)
     packed, result = rewrite(source)
@@ -47,7 +47,7 @@ def compare(graph: LceGraph, y: Tensor, *inputs: np.ndarray, on_runtime: bool = 
 @settings(max_examples=60, deadline=None)
 def test_convolution(data: st.DataObject) -> None:
     draw = data.draw
-    graph = LceGraph(draw(st.integers(0, 2**32 - 1)))
+    graph = RandomLceGraph(draw(st.integers(0, 2**32 - 1)))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     channels = draw(st.integers(1, 3)) * 32 * groups if groups > 1 else draw(st.integers(1, 100))
     outputs = groups * draw(st.integers(1, 20))
@@ -86,7 +86,7 @@ def test_convolution(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("padding", [SAME, VALID])
 def test_max_pool(padding: int) -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (2, 7, 9, 40))
     pooled = graph.lce_pool(graph.lce_quantize(x), (3, 2), (2, 3), padding)
     dims = (*pooled.dims[:3], 40)
@@ -96,7 +96,7 @@ def test_max_pool(padding: int) -> None:
 
 
 def test_signs_of_int8() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (2, 3, 40), np.int8)
     x.record.quantization = quantization(0.05, -7)
     y = graph.lce("LceDequantize", [graph.lce_quantize(x)], x.dims, np.float32)
@@ -107,7 +107,7 @@ def test_signs_of_int8() -> None:
 
 @pytest.mark.parametrize(("scale", "zero_point"), [(0.0078125, 0), (0.3, -5), (0.4, 126), (0.00390625, 3)])
 def test_signs_to_int8(scale: float, zero_point: int) -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (2, 3, 40))
     bits = graph.lce_quantize(x)
     y = graph.lce("LceDequantize", [bits], x.dims, np.int8, int8=(scale, zero_point))
@@ -116,7 +116,7 @@ def test_signs_to_int8(scale: float, zero_point: int) -> None:
 
 
 def test_conditions() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (2, 3, 40), np.bool_)
     source = graph.finish(graph.lce("LceDequantize", [graph.lce_quantize(x)], x.dims, np.bool_))
     packed, result = rewrite(source)
@@ -130,7 +130,7 @@ def test_conditions() -> None:
 @pytest.mark.parametrize("activation", [NONE, RELU, RELU_N1_TO_1, RELU6])
 def test_int8_output(activation: int) -> None:
     """Away from halves: there LCE rounds the value with its zero point, and the format the value alone."""
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (2, 6, 7, 34))
     y = graph.lce_conv(
         graph.lce_quantize(x),
@@ -148,7 +148,7 @@ def test_int8_output(activation: int) -> None:
 
 
 def test_int8_output_is_off_by_one_step_at_most() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (2, 9, 9, 64))
     multiplier, bias = (graph.rng.normal(0, size, 64).astype(np.float32) for size in (0.2, 1))
     y = graph.lce_conv(graph.lce_quantize(x), 64, 64, multiplier=multiplier, bias=bias, pad_values=1, int8=(0.0625, 17))
@@ -160,7 +160,7 @@ def test_int8_output_is_off_by_one_step_at_most() -> None:
 
 def test_network() -> None:
     """Bits through thresholds and a max-pool; a float32 output in front of LceQuantize becomes thresholds too."""
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (2, 12, 11, 36))
     y = graph.lce_conv(
         graph.lce_quantize(x), 36, 48, multiplier=graph.powers_of_two(48), bias=graph.bias(48), activation=RELU_N1_TO_1
@@ -175,7 +175,7 @@ def test_network() -> None:
 
 
 def test_report_and_size() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (1, 8, 8, 64))
     y = graph.lce_conv(graph.lce_quantize(x), 64, 96, multiplier=graph.powers_of_two(96), bias=graph.bias(96))
     source = graph.finish(y)
@@ -188,7 +188,7 @@ def test_report_and_size() -> None:
 
 
 def test_what_cannot_be_verified_is_said() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (1, 8, 8, 32), np.bool_)
     verification = convert(graph.finish(graph.lce_conv(graph.lce_quantize(x), 32, 4))).verification
     assert verification is not None
@@ -196,9 +196,44 @@ def test_what_cannot_be_verified_is_said() -> None:
     assert verification.remark.startswith("Not run")
 
 
+def test_verification() -> None:
+    graph = RandomLceGraph()
+    x = graph.add_input("x", (1, 8, 8, 64))
+    y = graph.lce_conv(graph.lce_quantize(x), 64, 96, multiplier=graph.powers_of_two(96), bias=graph.bias(96))
+    y = graph.lce_conv(
+        graph.lce_quantize(y), 96, 10, padding=VALID, multiplier=graph.powers_of_two(10), bias=graph.bias(10)
+    )
+    verification = convert(graph.finish(y)).verification
+    assert verification is not None
+    for comparison in (verification.exact, verification.reference):
+        assert comparison is not None
+        assert (comparison.equal_samples, comparison.largest_difference) == (verification.samples, 0)
+    assert verification.samples > 0
+    assert verification.remark == ""
+
+
+def test_verification_of_sums_that_round_to_either_side_of_0() -> None:
+    """Bias brings an even sum just below 0; float32 drops that where the bias has the number of products in it."""
+    graph = RandomLceGraph()
+    x = graph.add_input("x", (1, 8, 8, 64))
+    multiplier = np.full(96, 0.1, np.float32)
+    bias = np.nextafter(multiplier * graph.rng.integers(-4, 5, 96).astype(np.float32) * 2, np.float32(-np.inf))
+    y = graph.lce_conv(graph.lce_quantize(x), 64, 96, multiplier=multiplier, bias=bias)
+    y = graph.lce_conv(
+        graph.lce_quantize(y), 96, 10, padding=VALID, multiplier=graph.powers_of_two(10), bias=graph.bias(10)
+    )
+    verification = convert(graph.finish(y)).verification
+    assert verification is not None
+    assert verification.exact is not None
+    assert verification.reference is not None
+    assert (verification.exact.equal_samples, verification.exact.largest_difference) == (verification.samples, 0)
+    assert verification.reference.equal_samples < verification.samples
+    assert "The packed file is exact" in verification.remark
+
+
 def _file_with_options(**changes: object) -> bytes:
     """A convolution some of whose options are changed, or left out where they are None."""
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (1, 5, 5, 32))
     y = graph.lce_conv(graph.lce_quantize(x), 32, 4, padding=VALID)
     op = only(graph, "LceBconv2d")
@@ -227,14 +262,14 @@ def test_wrong_options_are_refused(changes: dict[str, object], reason: str) -> N
 
 
 def test_damaged_options_are_refused() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (1, 5, 5, 32))
     y = graph.lce("LceBMaxPool2d", [graph.lce_quantize(x)], (1, 4, 4, 1))
     assert refusals(rewrite(graph.finish(y))[1])["LceBMaxPool2d"].reason == "its options are damaged"
 
 
 def test_bits_without_thresholds_are_refused() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (1, 5, 5, 32))
     y = graph.lce_conv(graph.lce_quantize(x), 32, 4, thresholds=np.zeros(4, np.int32))
     graph.set_input(only(graph, "LceBconv2d"), 4, None)
@@ -242,7 +277,7 @@ def test_bits_without_thresholds_are_refused() -> None:
 
 
 def test_groups_that_are_no_whole_words_are_refused() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.add_input("x", (1, 5, 5, 80))
     y = graph.lce_conv(graph.lce_quantize(x), 80, 4, groups=2)
     assert "2 words a pixel" in refusals(rewrite(graph.finish(y))[1])["LceBconv2d"].reason
