@@ -91,9 +91,7 @@ def main() -> None:
     with np.load(args.data) as data:
         x_train, y_train, x, y = (data[name] for name in ("x_train", "y_train", "x_test", "y_test"))
     x_train, x = ((images[..., np.newaxis] / np.float32(128) - 1).astype(np.float32) for images in (x_train, x))
-    model = (
-        keras.saving.load_model(args.model, compile=False) if args.model else train(x_train, y_train, args.epochs)
-    )
+    model = keras.saving.load_model(args.model, compile=False) if args.model else train(x_train, y_train, args.epochs)
     samples = x_train[: args.samples]
     report = keras_bnn.convert(
         model, representative_dataset=samples, inference_input_type="int8", inference_output_type="int8"
