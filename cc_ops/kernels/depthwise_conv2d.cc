@@ -40,6 +40,26 @@ DepthwiseConv2D::DepthwiseConv2D(const KernelSet& kernels, const ConvLayer& laye
       packed_kernel_.push_back(layer.weights[static_cast<std::size_t>(tap) * Words() + block]);
     }
   }
+  if (layer.epilogue.thresholds != nullptr && kernel_.taps <= kMostCompared) SetLeast(layer.epilogue.thresholds);
+}
+
+// acc < threshold where taps - 2 * count < threshold: where more than (taps - threshold) / 2 taps differ.
+void DepthwiseConv2D::SetLeast(const std::int32_t* thresholds) {
+  least_.assign(static_cast<std::size_t>(Words()) * 2 * kComparedDigits, 0);
+  for (int channel = 0; channel < Words() * kWordBits; ++channel) {
+    for (int odd = 0; odd < 2; ++odd) {
+      std::int64_t least = kMostCompared + 1;  // channels past the last never have a bit
+      if (channel < kernel_.channels_out) {
+        const std::int64_t difference = std::int64_t{kernel_.taps} - thresholds[channel] - odd;
+        const std::int64_t half = difference >= 0 ? difference / 2 : -((1 - difference) / 2);  // rounded down
+        least = std::clamp<std::int64_t>(half + 1, 0, kMostCompared + 1);
+      }
+      Word* digits = least_.data() + (std::size_t{2} * (channel / kWordBits) + odd) * kComparedDigits;
+      for (int digit = 0; digit < kComparedDigits; ++digit) {
+        digits[digit] |= static_cast<Word>(least >> digit & 1) << (channel % kWordBits);
+      }
+    }
+  }
 }
 
 std::int64_t DepthwiseConv2D::TurnedRowWords(int words, const Window& horizontal) {
@@ -66,6 +86,7 @@ void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const W
   for (Scratch& scratch : scratch_) {
     scratch.taps.resize(kernel_.taps);
     scratch.bits.assign(CeilDiv(horizontal.output, kMaxTilePixels) * kMaxTilePixels, kernel_.taps);
+    scratch.outside.assign(scratch.bits.size(), 0);
     if (kernel_.channels != kernel_.channels_out) {
       scratch.repeated.resize(static_cast<std::size_t>(horizontal.input) * Words());
     }
@@ -96,6 +117,7 @@ void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const W
 
 void DepthwiseConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
   epilogue_.Bind(data);
+  if (!least_.empty()) words_ = static_cast<Word*>(data.outputs[0]);
   Turn(static_cast<const Word*>(x), pool);
   const auto rows = static_cast<int>(batch_ * vertical_.output);
   const int blocks = Words();
@@ -162,6 +184,7 @@ void DepthwiseConv2D::RunRow(std::int64_t image, int row, int first_block, int e
     while (end_row > first_row && !vertical_.Contains(top + (end_row - 1) * vertical_.dilation)) --end_row;
     for (int pixel = 0; pixel < horizontal_.output; ++pixel) {
       scratch->bits[pixel] = (end_row - first_row) * columns_inside_[pixel];
+      scratch->outside[pixel] = kernel_.taps - scratch->bits[pixel];
     }
   }
   const int taps = (end_row - first_row) * horizontal_.size;
@@ -181,8 +204,16 @@ void DepthwiseConv2D::RunRow(std::int64_t image, int row, int first_block, int e
     for (int first = 0; first < horizontal_.output; first += kMaxTilePixels) {
       const int pixels = std::min(kMaxTilePixels, horizontal_.output - first);
       const bool whole = pad_value_ != 0 || tile_inside_[first / kMaxTilePixels];
-      kernels_->accumulate_depthwise_bits(scratch->taps.data(), whole ? nullptr : inside_taps_.data(), first, pixels,
-                                          taps, kernel, scratch->bits.data(), acc);
+      const Word* const* inside = whole ? nullptr : inside_taps_.data();
+      if (!least_.empty()) {
+        kernels_->compare_depthwise_bits(scratch->taps.data(), inside, first, pixels, taps, kernel,
+                                         scratch->outside.data(),
+                                         least_.data() + static_cast<std::size_t>(block) * 2 * kComparedDigits,
+                                         words_ + (first_pixel + first) * Words() + block, Words());
+        continue;
+      }
+      kernels_->accumulate_depthwise_bits(scratch->taps.data(), inside, first, pixels, taps, kernel,
+                                          scratch->bits.data(), acc);
       epilogue_.Finish(acc, first_pixel + first, pixels, block);
     }
   }

@@ -48,15 +48,18 @@ class DepthwiseConv2D {
 
   // The scratch of one thread.
   struct Scratch {
-    std::vector<Word> repeated;      // a row of x with a bit for each output channel
-    std::vector<const Word*> taps;   // turned words, for each tap that counts
-    std::vector<std::int32_t> bits;  // per output pixel: taps that count
+    std::vector<Word> repeated;         // a row of x with a bit for each output channel
+    std::vector<const Word*> taps;      // turned words, for each tap that counts
+    std::vector<std::int32_t> bits;     // per output pixel: taps that count
+    std::vector<std::int32_t> outside;  // and those that do not
   };
 
   void Turn(const Word* x, ThreadPool& pool);
   void TurnRow(const Word* row, Word* turned) const;
   const Word* Repeat(const Word* row, std::vector<Word>* repeated) const;
   void RunRow(std::int64_t image, int row, int first_block, int end_block, Scratch* scratch) const;
+
+  void SetLeast(const std::int32_t* thresholds);
 
   int Words() const { return kernel_.blocks(); }  // of a pixel with a bit for each output channel
   std::int64_t WordSize() const { return static_cast<std::int64_t>(phases_.size()) * phase_pixels_; }
@@ -68,6 +71,8 @@ class DepthwiseConv2D {
   Epilogue epilogue_;
 
   std::vector<Word> packed_kernel_;  // [block][tap]
+  std::vector<Word> least_;          // [block][even, odd][digit], see compare_depthwise_bits; or empty
+  Word* words_ = nullptr;            // the bits of this run, when least_ is used
 
   std::int64_t batch_ = 0;
   Window vertical_, horizontal_;

@@ -18,8 +18,10 @@ namespace {
 typedef Word TileWords __attribute__((vector_size(kMaxTilePixels * sizeof(Word))));
 typedef Word FourWords __attribute__((vector_size(4 * sizeof(Word))));
 
-constexpr int kCounterDigits = 4;
-constexpr int kMostCounted = (1 << kCounterDigits) - 1;
+constexpr int kCounterDigits = kComparedDigits - 1;
+constexpr int kMostCounted = kMostCompared;
+
+static_assert(kMostCounted == (1 << kCounterDigits) - 1, "counters are compared as they are");
 
 static_assert(kMaxTilePixels == 8, "the shuffles below are written for 8 pixels");
 
@@ -60,27 +62,33 @@ inline void TakeOffCounts(const FourWords& counts, const Start& start, std::int3
   }
 }
 
+// Adds to the counters, for taps [begin, end), the bits in which x and kernel differ.
+inline void CountDiffering(const Word* const* x, const Word* const* inside, int first, int begin, int end,
+                           const Word* kernel, TileWords (&digits)[kCounterDigits]) {
+  for (int tap = begin; tap < end; ++tap) {
+    TileWords carry;
+    LoadTile(x[tap] + first, &carry);
+    carry ^= kernel[tap];
+    if (inside != nullptr) {
+      TileWords mask;
+      LoadTile(inside[tap] + first, &mask);
+      carry &= mask;
+    }
+    for (TileWords& digit : digits) {
+      const TileWords next = digit & carry;
+      digit ^= carry;
+      carry = next;
+    }
+  }
+}
+
 inline void AccumulateDepthwiseBits(const Word* const* x, const Word* const* inside, int first, int pixels, int taps,
                                     const Word* kernel, const std::int32_t* bits, std::int32_t* acc) {
   int begin = 0;
   do {
     const int end = taps - begin < kMostCounted ? taps : begin + kMostCounted;
     TileWords digits[kCounterDigits] = {};
-    for (int tap = begin; tap < end; ++tap) {
-      TileWords carry;
-      LoadTile(x[tap] + first, &carry);
-      carry ^= kernel[tap];
-      if (inside != nullptr) {
-        TileWords mask;
-        LoadTile(inside[tap] + first, &mask);
-        carry &= mask;
-      }
-      for (int digit = 0; digit < kCounterDigits; ++digit) {
-        const TileWords next = digits[digit] & carry;
-        digits[digit] ^= carry;
-        carry = next;
-      }
-    }
+    CountDiffering(x, inside, first, begin, end, kernel, digits);
     FourWords counts[kMaxTilePixels];
     GatherCounts(digits, counts);
     for (int p = 0; p < pixels; ++p) {
@@ -94,6 +102,29 @@ inline void AccumulateDepthwiseBits(const Word* const* x, const Word* const* ins
     }
     begin = end;
   } while (begin < taps);
+}
+
+// Taps that do not count are half different: the counters begin with half their number, and where it is odd, the
+// numbers to reach are those for a sum that is 1 less. The counters are then compared as they are, digit by digit from
+// the lowest: a borrow of count - least is left where the count is smaller.
+inline void CompareDepthwiseBits(const Word* const* x, const Word* const* inside, int first, int pixels, int taps,
+                                 const Word* kernel, const std::int32_t* outside, const Word* least, Word* words,
+                                 std::int64_t stride) {
+  TileWords missing;
+  __builtin_memcpy(&missing, outside + first, sizeof(missing));
+  const TileWords odd = -(missing & 1u);
+  TileWords digits[kCounterDigits];
+  for (int digit = 0; digit < kCounterDigits; ++digit) digits[digit] = -(missing >> (digit + 1) & 1u);
+  CountDiffering(x, inside, first, 0, taps, kernel, digits);
+  TileWords borrow = {};
+  for (int digit = 0; digit < kCounterDigits; ++digit) {
+    const TileWords subtracted = (odd & least[kComparedDigits + digit]) | (~odd & least[digit]);
+    borrow = (~digits[digit] & (borrow | subtracted)) | (borrow & subtracted);
+  }
+  // A number with the highest digit is never reached.
+  const TileWords never = (odd & least[kComparedDigits + kCounterDigits]) | (~odd & least[kCounterDigits]);
+  const TileWords reached = ~(borrow | never);
+  for (int p = 0; p < pixels; ++p) words[p * stride] = reached[p];
 }
 
 }  // namespace

@@ -29,6 +29,10 @@ constexpr int kBlockChannels = kWordBits;
 // The most pixels that any set takes in one call.
 constexpr int kMaxTilePixels = 8;
 
+// Taps that compare_depthwise_bits counts, and the binary digits of a number one larger.
+constexpr int kMostCompared = 15;
+constexpr int kComparedDigits = 5;
+
 // What turns accumulators into float outputs: y = clamp(clamp(acc, pre) * multiplier + bias, post), one rounding per
 // operation.
 struct FloatTransform {
@@ -92,12 +96,21 @@ struct KernelSet {
                           std::int32_t bits, std::int32_t* acc);
 
   // Each channel by itself, for the 32 channels of a word and pixels [first, first + pixels), at most kMaxTilePixels of
-  // a row: acc[pixel][channel] = bits[first + pixel] - 2 * (taps whose x and kernel differ in the channel's bit). x[tap]
-  // has a word for each pixel of the row, kernel one word for each tap. Where inside[tap] has the word 0 for a pixel,
-  // the tap does not count; it has ~0 elsewhere, and `inside` may be null. Rows must be readable to first +
+  // a row: acc[pixel][channel] = bits[first + pixel] - 2 * (taps whose x and kernel differ in the channel's bit).
+  // x[tap] has a word for each pixel of the row, kernel one word for each tap. Where inside[tap] has the word 0 for a
+  // pixel, the tap does not count; it has ~0 elsewhere, and `inside` may be null. Rows must be readable to first +
   // kMaxTilePixels.
   void (*accumulate_depthwise_bits)(const Word* const* x, const Word* const* inside, int first, int pixels, int taps,
                                     const Word* kernel, const std::int32_t* bits, std::int32_t* acc);
+
+  // The same sums compared with thresholds: bit = acc < threshold, in words[pixel * stride]. outside[first + pixel] is
+  // the number of the kernel's taps that do not count; with those that do, there are at most kMostCompared. With
+  // `least` taps or more that differ, and half of those outside, acc is below the threshold: least[i] has digit i of
+  // the 32 channels' numbers, 0 to kMostCompared + 1, and least[kComparedDigits + i] that of the numbers for a
+  // threshold that is 1 higher, which stand where an odd number is outside.
+  void (*compare_depthwise_bits)(const Word* const* x, const Word* const* inside, int first, int pixels, int taps,
+                                 const Word* kernel, const std::int32_t* outside, const Word* least, Word* words,
+                                 std::int64_t stride);
 
   // acc[pixel][channel] = sum of +-x. rows is [tap][pixel] with `channels` values each; kernel is [tap][value].
   void (*accumulate_float)(const float* const* rows, int pixels, int taps, int channels, const Word* kernel,

@@ -283,6 +283,7 @@ struct KernelSetOf {
             steps_per_thread,
             AccumulateBits,
             AccumulateDepthwiseBits,
+            CompareDepthwiseBits,
             AccumulateFloat,
             AccumulateInt<std::int8_t>,
             AccumulateInt<std::uint8_t>,

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/allocation_counter.h"
@@ -37,6 +39,44 @@ class DepthwiseConv2DTest : public KernelSetTest {
     conv.Resize(batch, shape.Vertical(height), shape.Horizontal(width), threads, {});
     ExpectSums(&conv, PackSigns(x, shape.channels_in), PlainSums(shape, x, weights, batch, height, width),
                shape.channels_out, &pool_, edge);
+  }
+
+  // The same with thresholds, some of which no sum reaches: bits alone, for which no sums need to be made.
+  void ExpectPlainBits(const ConvShape& shape, int batch, int height, int width, int threads, Edge edge,
+                       std::uint32_t seed) {
+    SCOPED_TRACE(shape.Text() + ", image " + std::to_string(height) + "x" + std::to_string(width) + ", seed " +
+                 std::to_string(seed));
+    Random random(seed);
+    const int taps = shape.kernel_h * shape.kernel_w;
+    const std::vector<int> weights = random.Signs(taps * shape.channels_out);
+    const std::vector<Word> packed = PackSigns(weights, shape.channels_out);
+    const std::vector<int> x = random.Signs(batch * height * width * shape.channels_in);
+    std::vector<std::int32_t> thresholds = random.Ints(shape.channels_out, -taps - 2, taps + 2);
+    for (std::int32_t& threshold : thresholds) {
+      if (random.OneIn(4)) threshold = random.Int(-1, 2);
+      if (random.OneIn(10)) threshold = std::numeric_limits<std::int32_t>::min();
+      if (random.OneIn(10)) threshold = std::numeric_limits<std::int32_t>::max();
+    }
+    ConvLayer layer = {};
+    layer.input = ConvInput::kBits;
+    layer.kernel = {1, shape.channels_out, taps, WordsFor(shape.channels_out), shape.channels_in};
+    layer.pad_value = shape.pad_value;
+    layer.weights = packed.data();
+    layer.epilogue.bits = true;
+    layer.epilogue.thresholds = thresholds.data();
+    pool_.Grow(threads);
+    DepthwiseConv2D conv(kernels(), layer);
+    conv.Resize(batch, shape.Vertical(height), shape.Horizontal(width), threads, {});
+
+    std::vector<int> signs = PlainSums(shape, x, weights, batch, height, width);
+    for (std::size_t i = 0; i < signs.size(); ++i) signs[i] = signs[i] < thresholds[i % thresholds.size()] ? -1 : 1;
+    const std::vector<Word> expected = PackSigns(signs, shape.channels_out);
+    const GuardedArray<Word> image(PackSigns(x, shape.channels_in), edge);
+    GuardedArray<Word> bits(expected.size(), edge);
+    for (Word& word : bits) word = 0xa5a5a5a5u;
+    void* const outputs[] = {bits.data()};
+    conv.Run(image.data(), {nullptr, outputs}, pool_);
+    EXPECT_EQ(std::vector<Word>(bits.begin(), bits.end()), expected);
   }
 
   static std::vector<int> PlainSums(const ConvShape& shape, const std::vector<int>& x, const std::vector<int>& weights,
@@ -127,7 +167,22 @@ TEST_P(DepthwiseConv2DTest, RandomShapes) {
     shape.pad_value = random.Int(-1, 1);
     const int height = random.Int(7, 10);  // the largest dilated window has 7 rows
     const int width = random.Int(21, 30);  // and 21 columns
-    ExpectPlainSums(shape, random.Int(1, 2), height, width, random.Int(1, 3), kEdges[random.Int(0, 1)], 1000 + i);
+    const int batch = random.Int(1, 2);
+    const int threads = random.Int(1, 3);
+    ExpectPlainSums(shape, batch, height, width, threads, kEdges[random.Int(0, 1)], 1000 + i);
+    ExpectPlainBits(shape, batch, height, width, threads, kEdges[random.Int(0, 1)], 2000 + i);
+  }
+}
+
+// Up to 15 taps are counted in bits and compared as they are, and more are not.
+TEST_P(DepthwiseConv2DTest, BitsOfFewAndManyTaps) {
+  std::uint32_t seed = 400;
+  for (const auto& [height, width] : {std::pair(1, 1), {1, 2}, {3, 3}, {2, 7}, {3, 5}, {4, 4}, {5, 5}}) {
+    for (const int pad_value : {0, 1, -1}) {
+      ConvShape shape = Shape(40, 80, height, width, Padding::kSame);
+      shape.pad_value = pad_value;
+      for (const Edge edge : kEdges) ExpectPlainBits(shape, 2, 6, 11, 1, edge, ++seed);
+    }
   }
 }
 
