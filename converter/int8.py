@@ -15,10 +15,11 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from .flatbuffer import read_model, write_model
-from .graph import Graph, Model, Signature, Tensor
+from .graph import Graph, Model, Tensor
 from .passes import run_pass
 from .passes.fix_quantize_shape import FixQuantizeShape
 from .quantization import affine, per_tensor
+from .quantizer_input import prepare_for_quantizer
 from .representative_data import RepresentativeData, representative_samples
 from .schema import schema
 
@@ -75,10 +76,9 @@ def quantize_to_int8(
     if not samples:
         raise ValueError("representative_dataset holds no sample: pass some hundred typical inputs.")
     has_signature = bool(model.signatures)
-    if not has_signature:
-        model.signatures.append(_signature(model.graphs[0]))
+    prepare_for_quantizer(model)
     with _quiet():
-        work = quantizer.Quantizer(reference if has_signature else write_model(model))
+        work = quantizer.Quantizer(write_model(model, share_buffers=False))
         _set_recipe(work, packed_names, input_type, output_type)
         try:
             ranges = work.calibrate({model.signatures[0].key: samples})
@@ -94,12 +94,6 @@ def quantize_to_int8(
     if not has_signature:
         quantized.signatures.clear()
     return write_model(quantized)
-
-
-def _signature(graph: Graph) -> Signature:
-    """The signature of a file that has none: ai-edge-quantizer feeds a model by the names in it."""
-    inputs, outputs = ([(tensor.name, tensor) for tensor in tensors] for tensors in (graph.inputs, graph.outputs))
-    return Signature("serving_default", graph, inputs, outputs)
 
 
 @contextlib.contextmanager
