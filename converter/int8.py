@@ -21,7 +21,7 @@ from .passes.fix_quantize_shape import FixQuantizeShape
 from .quantization import affine, per_tensor
 from .quantizer_input import prepare_for_quantizer
 from .representative_data import RepresentativeData, representative_samples
-from .schema import schema
+from .schema import OP_CODES, schema
 
 IO_TYPES = ("float32", "int8", "uint8")
 
@@ -60,8 +60,8 @@ def quantize_to_int8(
 
     Raises:
         ImportError: when ai-edge-quantizer is not installed.
-        ValueError: when the file is quantized already, when the dataset holds no sample or does not fit the inputs, or
-            when ai-edge-quantizer cannot quantize the file.
+        ValueError: when the file is quantized or packed already, when the dataset holds no sample or does not fit the
+            inputs, or when ai-edge-quantizer cannot quantize the file.
     """
     try:
         from ai_edge_quantizer import quantizer
@@ -72,6 +72,9 @@ def quantize_to_int8(
     model = read_model(reference)
     if any(per_tensor(tensor) is not None for graph in model.graphs for tensor in graph.tensors if tensor.producer):
         raise ValueError("The file is quantized already: pass a float32 one, or leave out representative_dataset.")
+    custom = next((op.kind for op in model.ops if op.kind not in OP_CODES), None)
+    if custom is not None:
+        raise ValueError(f"The file holds the op {custom}, which the calibration cannot run: pass the float32 model.")
     samples = list(representative_samples(data, model.graphs[0], _input_names(model)))
     if not samples:
         raise ValueError("representative_dataset holds no sample: pass some hundred typical inputs.")

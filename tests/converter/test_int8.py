@@ -205,6 +205,10 @@ class TestQuantizedSource:
         with pytest.raises(ValueError, match="quantized already: pass a float32 one"):
             convert(quantized, representative_dataset=SAMPLES)
 
+    def test_packed_file_is_not_quantized(self, source: bytes) -> None:
+        with pytest.raises(ValueError, match="holds the op Bnn.*, which the calibration cannot run"):
+            convert(convert(source).model, representative_dataset=SAMPLES)
+
 
 class TestWrongArguments:
     """One sentence for each."""
