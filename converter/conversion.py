@@ -25,6 +25,7 @@ from .patterns import constant_bytes, data_input
 from .report import ConversionReport, LeftOp, ReportedOp
 from .representative_data import RepresentativeData
 from .runtime_version import raise_min_runtime_version
+from .sign_ops import ops_of_sign
 from .sources import load_reference
 from .tensor_bits import data_type, shape_in_channels, value_bits
 from .verify import verify_packed
@@ -137,13 +138,14 @@ def _pack(model: Model) -> None:
 
 
 def _rewritten_names(reference: bytes) -> set[str]:
-    """The names of the tensors that ops compute which the passes remove, replace or move: binary layers."""
+    """The names of the tensors that ops compute that the passes remove, replace or move, or that carry signs."""
     model = read_model(reference)
     before = {(op.kind, op.name) for op in model.ops}
     _pack(model)
     if not any(op.kind in PACKED_KERNEL_OPS for op in model.ops):
         raise ValueError(_nothing_binary(model))
-    return {name for _, name in before - {(op.kind, op.name) for op in model.ops}}
+    signs = {sign.name for op in model.ops if op.kind in PACKED_KERNEL_OPS for sign in ops_of_sign(op.input(0))}
+    return signs | {name for _, name in before - {(op.kind, op.name) for op in model.ops}}
 
 
 @dataclass(frozen=True)

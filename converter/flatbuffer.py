@@ -56,13 +56,17 @@ def read_model(data: bytes) -> Model:
     return Model(graphs, signatures, metadata, record)
 
 
-def write_model(model: Model) -> bytes:
+def write_model(model: Model, *, share_buffers: bool = True) -> bytes:
     """Writes a .tflite file; equal models give equal bytes.
+
+    Args:
+        model: The model.
+        share_buffers: Whether equal constants share one buffer. Not for tools that write into the buffers.
 
     Raises:
         ValueError: when the file would be larger than the format allows.
     """
-    buffers = _BufferTable()
+    buffers = _BufferTable(share=share_buffers)
     codes = _CodeTable()
     record = schema.ModelT()
     record.version = model.record.version or 3
@@ -170,9 +174,10 @@ def _text(value: Any) -> str:
 
 
 class _BufferTable:
-    """Buffers of the file; equal contents share one. Buffer 0 is empty by the schema's rule."""
+    """Buffers of the file; equal contents may share one. Buffer 0 is empty by the schema's rule."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, share: bool) -> None:
+        self._share = share
         self.records: list[Any] = [_AlignedBuffer()]
         self.nbytes = 0
         self._alike: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -183,7 +188,7 @@ class _BufferTable:
         if data.nbytes > LARGEST_FILE:
             raise _too_large(data.nbytes)
         alike = self._alike[data.nbytes, zlib.crc32(data.data)]
-        for index in alike:
+        for index in alike if self._share else ():
             if np.array_equal(self.records[index].data, data):
                 return index
         record = _AlignedBuffer()

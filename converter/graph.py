@@ -289,6 +289,10 @@ class Graph:
             self._set_inputs(op, [new if tensor is old else tensor for tensor in op.inputs])
         self._discard([old])
 
+    def remove_unused(self) -> None:
+        """Removes the ops whose outputs nothing reads, and then what only they needed."""
+        self._discard([tensor for op in self.ops for tensor in op.outputs])
+
     def is_kept(self, tensor: Tensor) -> bool:
         """Whether the user sees the tensor: an input, an output or part of a signature."""
         return tensor in self.pinned or tensor in self.inputs or tensor in self.outputs

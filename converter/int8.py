@@ -15,12 +15,13 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from .flatbuffer import read_model, write_model
-from .graph import Graph, Model, Signature, Tensor
+from .graph import Graph, Model, Tensor
 from .passes import run_pass
 from .passes.fix_quantize_shape import FixQuantizeShape
 from .quantization import affine, per_tensor
+from .quantizer_input import prepare_for_quantizer
 from .representative_data import RepresentativeData, representative_samples
-from .schema import schema
+from .schema import OP_CODES, schema
 
 IO_TYPES = ("float32", "int8", "uint8")
 
@@ -59,8 +60,8 @@ def quantize_to_int8(
 
     Raises:
         ImportError: when ai-edge-quantizer is not installed.
-        ValueError: when the file is quantized already, when the dataset holds no sample or does not fit the inputs, or
-            when ai-edge-quantizer cannot quantize the file.
+        ValueError: when the file is quantized or packed already, when the dataset holds no sample or does not fit the
+            inputs, or when ai-edge-quantizer cannot quantize the file.
     """
     try:
         from ai_edge_quantizer import quantizer
@@ -71,14 +72,16 @@ def quantize_to_int8(
     model = read_model(reference)
     if any(per_tensor(tensor) is not None for graph in model.graphs for tensor in graph.tensors if tensor.producer):
         raise ValueError("The file is quantized already: pass a float32 one, or leave out representative_dataset.")
+    custom = next((op.kind for op in model.ops if op.kind not in OP_CODES), None)
+    if custom is not None:
+        raise ValueError(f"The file holds the op {custom}, which the calibration cannot run: pass the float32 model.")
     samples = list(representative_samples(data, model.graphs[0], _input_names(model)))
     if not samples:
         raise ValueError("representative_dataset holds no sample: pass some hundred typical inputs.")
     has_signature = bool(model.signatures)
-    if not has_signature:
-        model.signatures.append(_signature(model.graphs[0]))
+    prepare_for_quantizer(model)
     with _quiet():
-        work = quantizer.Quantizer(reference if has_signature else write_model(model))
+        work = quantizer.Quantizer(write_model(model, share_buffers=False))
         _set_recipe(work, packed_names, input_type, output_type)
         try:
             ranges = work.calibrate({model.signatures[0].key: samples})
@@ -94,12 +97,6 @@ def quantize_to_int8(
     if not has_signature:
         quantized.signatures.clear()
     return write_model(quantized)
-
-
-def _signature(graph: Graph) -> Signature:
-    """The signature of a file that has none: ai-edge-quantizer feeds a model by the names in it."""
-    inputs, outputs = ([(tensor.name, tensor) for tensor in tensors] for tensors in (graph.inputs, graph.outputs))
-    return Signature("serving_default", graph, inputs, outputs)
 
 
 @contextlib.contextmanager

@@ -117,6 +117,21 @@ class TestInt8:
             result = (result.astype(np.float64) - y.quantization[1]) * y.quantization[0]
         np.testing.assert_allclose(result, plain, rtol=1e-5)
 
+    @pytest.mark.parametrize("form", ["less", "cast", "larq"])
+    def test_sign_that_stays_is_exact(self, form: str) -> None:
+        """Padding before a padded convolution has no form on bits; +1 and -1 in int8 steps would not be +1 and -1."""
+        graph = FloatGraph()
+        x = graph.add_input("x", (-1, 8, 8, 3))
+        real = graph.conv(x, graph.rng.normal(size=(16, 3, 3, 3)).astype(np.float32), padding=SAME)
+        padded = graph.pad(graph.sign(real, form), [(0, 0), (1, 0), (0, 0), (0, 0)])
+        y = graph.conv(padded, graph.kernel((8, 3, 3, 16)), graph.bias(8), padding=SAME)
+        packed = packed_graph(convert(graph.finish(y), representative_dataset=SAMPLES).model)
+        assert "PAD" in "".join(kinds(packed))
+        signs = only(packed, "BnnConv2D").input(0)
+        assert signs is not None
+        assert signs.type_name == "float32"
+        assert kinds(packed).count("QUANTIZE") == 1  # of the input
+
     def test_file_without_signature(self) -> None:
         report = convert(mixed(has_signature=False), representative_dataset=SAMPLES, inference_input_type="uint8")
         assert [tensor.name for tensor in packed_graph(report.model).inputs] == ["x"]
@@ -204,6 +219,10 @@ class TestQuantizedSource:
         quantized = quantize_to_int8(source, _rewritten_names(source), SAMPLES)
         with pytest.raises(ValueError, match="quantized already: pass a float32 one"):
             convert(quantized, representative_dataset=SAMPLES)
+
+    def test_packed_file_is_not_quantized(self, source: bytes) -> None:
+        with pytest.raises(ValueError, match=r"holds the op Bnn.*, which the calibration cannot run"):
+            convert(convert(source).model, representative_dataset=SAMPLES)
 
 
 class TestWrongArguments:
