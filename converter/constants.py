@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -51,6 +51,9 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
 
 _values: WeakKeyDictionary[Tensor, Array] = WeakKeyDictionary()
 """What was computed before: passes change no tensor's values, and ask for a kernel's many times."""
+
+_varying: WeakSet[Tensor] = WeakSet()
+"""What was found to depend on more: else each sum of a residual network would be followed to the network's input."""
 
 
 def constant(tensor: Tensor | None) -> Array | None:
@@ -148,7 +151,8 @@ def _ops_below(tensor: Tensor) -> list[Op] | None:
     while pending:
         current, is_ready = pending.pop()
         op = current.producer
-        if op is None or op.kind not in _FOLDED or len(op.outputs) != 1:
+        if op is None or op.kind not in _FOLDED or len(op.outputs) != 1 or current in _varying:
+            _varying.update(reader for reader, is_ready in pending if is_ready)  # all that wait for the current one
             return None
         if op in done:
             continue
