@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,18 +160,21 @@ class _Before:
 
 def _reported_ops(model: Model, before: Mapping[Op, _Before]) -> tuple[ReportedOp, ...]:
     left = {op for graph in model.graphs for op, _, _ in find_refusals(graph)}
-    return tuple(_reported_op(op, before, is_left=op in left) for op in model.ops)
+    kernels: defaultdict[Tensor | str | None, set[_Before]] = defaultdict(set)
+    for one in before.values():
+        if one.kind in KERNEL_OPS:
+            kernels[one.weights].add(one)
+            kernels[one.layer].add(one)
+    return tuple(_reported_op(op, before, kernels, is_left=op in left) for op in model.ops)
 
 
-def _reported_op(op: Op, before: Mapping[Op, _Before], *, is_left: bool) -> ReportedOp:
+def _reported_op(
+    op: Op, before: Mapping[Op, _Before], kernels: Mapping[Tensor | str | None, set[_Before]], *, is_left: bool
+) -> ReportedOp:
     x, size = data_input(op), constant_bytes(op)
     sources = {before[op]} if op in before else set()
     if op.kind in PACKED_KERNEL_OPS:  # it may have become what another op behind the kernel was, as a sum
-        sources |= {
-            one
-            for one in before.values()
-            if one.kind in KERNEL_OPS and (one.weights is op.input(1) or one.layer == layer_name(op))
-        }
+        sources |= kernels[op.input(1)] | kernels[layer_name(op)]
     return ReportedOp(
         name=before[op].layer if op in before and op.kind not in PACKED_KERNEL_OPS else layer_name(op),
         kind=op.kind,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from support.float_graphs import SAME, FloatGraph, kinds
 
+from keras_bnn.converter import convert
 from keras_bnn.converter.checker import BrokenGraphError, check_graph
-from keras_bnn.converter.graph import Op, Tensor
+from keras_bnn.converter.flatbuffer import write_model
+from keras_bnn.converter.graph import Model, Op, Tensor
 from keras_bnn.converter.linked_sequence import LinkedSequence
 from keras_bnn.converter.passes import run_pipeline
 
@@ -112,23 +117,39 @@ def test_values_of_what_is_no_constant() -> None:
         _ = graph.add_input("x", (2, 3)).values
 
 
-def test_the_pipeline_needs_no_more_rounds_for_more_layers() -> None:
-    """So the time that it takes is linear in the number of ops."""
+def residual_network(depth: int) -> FloatGraph:
+    """Binary convolutions with shortcuts, pools and batch normalization, in a row."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (1, 4, 4, 8))
+    for layer in range(depth):
+        y = graph.conv(graph.sign(x), graph.kernel((8, 3, 3, 8), 1.0), padding=SAME)
+        y = graph.pool(y, stride=(1, 1), padding=SAME) if layer % 3 == 0 else y
+        y = graph.shift(graph.scale(y, graph.bias(8)), graph.bias(8))
+        x = graph.op("ADD", [y, x], x.dims, schema.AddOptionsT())
+    graph.outputs = [x]
+    return graph
 
+
+def test_the_pipeline_needs_no_more_rounds_for_more_layers() -> None:
     def rounds(depth: int) -> list[str]:
-        graph = FloatGraph()
-        x = graph.add_input("x", (1, 4, 4, 8))
-        for layer in range(depth):
-            y = graph.conv(graph.sign(x), graph.kernel((8, 3, 3, 8), 1.0), padding=SAME)
-            y = graph.pool(y, stride=(1, 1), padding=SAME) if layer % 3 == 0 else y
-            y = graph.shift(graph.scale(y, graph.bias(8)), graph.bias(8))
-            x = graph.op("ADD", [x, y], x.dims, schema.AddOptionsT()) if layer % 2 else y
-        graph.outputs = [x]
         changes: list[str] = []
-        run_pipeline(graph, after_pass=lambda _, name: changes.append(name))
+        run_pipeline(residual_network(depth), after_pass=lambda _, name: changes.append(name))
         return changes
 
-    assert rounds(48) == rounds(6) != []
+    assert rounds(48) == rounds(12) != []
+
+
+def test_conversion_is_linear_in_the_number_of_ops() -> None:
+    """By the count of function calls, which is the same on every machine."""
+
+    def calls(depth: int) -> int:
+        source = write_model(Model([residual_network(depth)]))
+        profile = cProfile.Profile()
+        profile.runcall(convert, source, verify=False)
+        return pstats.Stats(profile).total_calls
+
+    calls(1)  # imports
+    assert calls(80) < 4.4 * calls(20)
 
 
 class TestChecker:
