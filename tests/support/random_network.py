@@ -71,10 +71,10 @@ class RandomNetwork:
         if self.exact and self.random.random() < 0.3:
             y = self.behind(self.convolution(y))
         for _ in range(self.random.randint(0, 4)):
-            block = self.random.choice(
-                (self.layer, self.residual, self.residual, self.downsample, self.fork, self.joined, self.gated)
-            )
-            y = block(y)
+            blocks = [self.layer, self.residual, self.residual, self.downsample, self.fork, self.joined, self.gated]
+            if y.dims[0] > 0 and max(y.dims[1:3]) < 8:  # the stock op has the output's shape as a constant
+                blocks.append(self.upsample)
+            y = self.random.choice(blocks)(y)
             if self.random.random() < 0.2:
                 y = self.pool(y)
             if self.random.random() < 0.15:
@@ -103,6 +103,23 @@ class RandomNetwork:
         outputs = self.random.choice(CHANNELS)
         y = self.behind(self.convolution(self.sign(x), outputs=outputs, keeps_size=True, stride=(2, 2)))
         return self.add(self.pointwise(self.pool(x, (2, 2), stride=(2, 2), padding=SAME), outputs), y)
+
+    def upsample(self, x: Tensor) -> Tensor:
+        """A transposed convolution."""
+        random, graph = self.random, self.graph
+        size, stride = (random.randint(1, 3), random.randint(1, 3)), (random.randint(1, 2), random.randint(1, 3))
+        options = schema.TransposeConvOptionsT()
+        options.padding = random.choice((SAME, VALID))
+        options.strideH, options.strideW = stride
+        added = (0, 0) if options.padding == SAME else [max(size[axis] - stride[axis], 0) for axis in (0, 1)]
+        image = (x.dims[1 + axis] * stride[axis] + added[axis] for axis in (0, 1))
+        weights, scale, bias = self.kernel((random.choice(CHANNELS), *size, x.dims[3]))
+        dims = (x.dims[0], *image, len(weights))
+        inputs = [graph.integers(dims), graph.constant(weights), self.sign(x), graph.constant(bias)]
+        y = graph.op("TRANSPOSE_CONV", inputs, dims, options)
+        assert y.producer is not None
+        y.producer.version = 3  # the first one with a bias
+        return self.behind(self.result(y, self.scaled(Range(1.0, math.prod(weights.shape[1:])), scale, bias)))
 
     def fork(self, x: Tensor) -> Tensor:
         """Two binary convolutions of one sign, or of two signs with shifts of their own."""
