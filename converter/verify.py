@@ -56,7 +56,8 @@ def verify_packed(reference: bytes, packed: bytes, model: Model) -> Verification
     outputs = _outputs(interpreters[0].predict(inputs))
     steps = [_step(model.graphs[0].tensors[spec.index]) for spec in interpreters[0].outputs]
     exact, as_it_is = (_compare(outputs, other, steps) for other in expected)
-    return Verification(SAMPLES, exact, as_it_is, _remark(exact, as_it_is, _real_sum(model), _is_quantized(model)))
+    remark = _remark(exact, as_it_is, _real_sum(model), _is_quantized(model))
+    return Verification(SAMPLES, exact, as_it_is, " ".join(filter(None, (remark, _not_run(model)))))
 
 
 def _random_inputs(specs: Any) -> Any:
@@ -87,6 +88,13 @@ def _step(output: Tensor) -> float:
         return 1.0
     integers = per_tensor(op.input(0)) if op is not None and op.kind == "DEQUANTIZE" else None
     return 0.0 if integers is None else float(integers[0])
+
+
+def _not_run(model: Model) -> str:
+    """Says which signatures have packed ops that the first subgraph does not run."""
+    others = [signature for signature in model.signatures if signature.graph is not model.graphs[0]]
+    keys = [repr(one.key) for one in others if any(op.kind in PACKED_KERNEL_OPS for op in one.graph.ops)]
+    return f"Only the first subgraph was run, not {', '.join(keys)}." if keys else ""
 
 
 def _is_quantized(model: Model) -> bool:

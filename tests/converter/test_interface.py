@@ -86,6 +86,8 @@ def test_signatures_of_several_subgraphs() -> None:
     source = write_model(Model([encoder, decoder], signatures))
     report = convert(source)
     assert packed_ops(report.model) == [["BnnQuantize", "BnnFullyConnected"]] * 2
+    assert report.verification is not None
+    assert report.verification.remark == "Only the first subgraph was run, not 'decode'."
     plain, packed = interpreters(source, report.model)
     assert packed.get_signature_list() == plain.get_signature_list()
     for key, name, size in (("encode", "image", 40), ("decode", "code", 33), ("encode", "image", 40)):
