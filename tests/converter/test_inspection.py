@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from support.float_graphs import VALID, FloatGraph
-from support.lce_graphs import LceGraph
+from support.lce_graphs import RandomLceGraph
 from support.packed_words import signs_of, words_of
 
 from keras_bnn.converter import InspectedOp, Inspection, convert, inspect
@@ -268,7 +268,7 @@ def test_words_that_are_moved_stay_bits() -> None:
 
 def lce_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Writes a file of Larq Compute Engine; returns the signs of its two kernels."""
-    graph = LceGraph()
+    graph = RandomLceGraph()
     x = graph.lce_quantize(graph.add_input("image", (-1, 12, 12, 3)))
     # 27 products, m of them -1, give the sum 27 - 2 m; a bit is set where m is above the threshold
     thresholds = np.array([INT32.max, INT32.min, -1, 27, 10, *[13] * 35], np.int32)
@@ -309,7 +309,7 @@ def test_larq_compute_engine(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [None, b"no flexbuffer", b"\x00"])
 def test_damaged_larq_file(options: bytes | None, tmp_path: Path) -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     y = graph.lce_conv(graph.lce_quantize(graph.add_input("x", (-1, 5, 5, 8))), 8, 4)
     assert y.producer is not None
     y.producer.options = None if options is None else np.frombuffer(options, np.uint8)

@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from support.float_graphs import RELU, SAME, FloatGraph
 from support.html_page import Page
-from support.lce_graphs import LceGraph
+from support.lce_graphs import RandomLceGraph
 
 from keras_bnn.cli import main
 from keras_bnn.converter import convert, inspect
@@ -123,7 +123,7 @@ def test_hints_stand_on_the_page(tmp_path: Path) -> None:
 
 
 def test_larq_compute_engine_and_empty_graphs(tmp_path: Path) -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     bits = graph.lce_quantize(graph.add_input("x", (-1, 9, 9, 32)))
     always = np.full(33, np.iinfo(np.int32).max, np.int32)
     pooled = graph.lce_pool(graph.lce_conv(bits, 32, 33, thresholds=always))

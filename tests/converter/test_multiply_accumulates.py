@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from support.float_graphs import SAME, VALID, FloatGraph
-from support.lce_graphs import LceGraph
+from support.lce_graphs import RandomLceGraph
 
 from keras_bnn.converter.graph import Graph, Op
 from keras_bnn.converter.multiply_accumulates import added_by_precision, multiply_accumulates, precision
@@ -90,7 +90,7 @@ def test_packed_ops(op: Op, expected: int) -> None:
 
 
 def test_larq_ops() -> None:
-    graph = LceGraph()
+    graph = RandomLceGraph()
     bits = graph.lce_quantize(graph.add_input("x", (-1, 9, 8, 70)))
     conv = graph.lce_conv(bits, 70, 5, (3, 2), padding=VALID).producer
     assert conv is not None
