@@ -72,8 +72,11 @@ def per_channel_values(values: Array, channels: int) -> Array | None:
 
 
 def float_producer(tensor: Tensor | None) -> Op | None:
-    """Returns the op with a packed kernel that computes a float32 tensor, if one does."""
+    """Returns the op with a packed kernel that computes a float32 tensor, if one does.
+
+    None for an op that computes bits beside it: they are the signs of this tensor, and not of what it would become.
+    """
     op = tensor.producer if tensor is not None else None
-    if op is None or op.kind not in PACKED_KERNEL_OPS or tensor is not op.output or tensor.type_name != "float32":
+    if op is None or op.kind not in PACKED_KERNEL_OPS or len(op.outputs) != 1 or tensor.type_name != "float32":
         return None
     return op

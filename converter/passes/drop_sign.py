@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..custom_ops import NO_ACTIVATION
 from ..graph import Graph, Op, Tensor
 from ..patterns import uniform
+from ..signs import RESHAPES
 from .base import Match, Pass
 
 
@@ -30,9 +32,8 @@ class DropSign(Pass[SameMatch]):
             return None
         if _is_sign(op) and x.producer.kind == "BnnDequantize":
             return SameMatch(op, source)
-        if op.kind == "BnnDequantize" and _is_sign(x.producer) and _holds_signs(source):
-            return SameMatch(op, source)
-        return None
+        is_same = source.type_name == op.output.type_name and op.kind == "BnnDequantize"
+        return SameMatch(op, source) if is_same and _is_sign(x.producer) and _holds_signs(source) else None
 
     def rewrite(self, graph: Graph, match: SameMatch) -> None:
         graph.replace_uses(match.op.output, match.same)
@@ -50,9 +51,12 @@ def _holds_signs(tensor: Tensor) -> bool:
     if op.kind == "BnnDequantize":
         return True
     source = op.input(0)
-    if source is None or not (op.kind in ("EXPAND_DIMS", "MAX_POOL_2D", "RESHAPE", "SQUEEZE") or _pads_with_sign(op)):
-        return False
-    return _holds_signs(source)
+    return source is not None and (op.kind in RESHAPES or _pools(op) or _pads_with_sign(op)) and _holds_signs(source)
+
+
+def _pools(op: Op) -> bool:
+    """A ReLU behind the pool would make 0 of -1."""
+    return op.kind == "MAX_POOL_2D" and bool(op.options.fusedActivationFunction == NO_ACTIVATION)
 
 
 def _pads_with_sign(op: Op) -> bool:

@@ -49,7 +49,7 @@ class EmitBits(Pass[EmitMatch]):
             return None
         y = op.input(0)
         packed = float_producer(y)
-        if packed is None or y is None or len(packed.outputs) != 1:
+        if packed is None or y is None:
             return None
         keeps_values = graph.only_user(y) is not op
         steps, operands = _steps_before_sign(op)

@@ -52,7 +52,8 @@ class FoldStep(Pass[StepMatch]):
             packed = float_producer(y)
             if packed is None or y is None or graph.only_user(y) is not op or op.output.dims != y.dims:
                 continue
-            if len(packed.outputs) == 1 and (match := _match(op, packed, y, op.input(1 - index))) is not None:
+            match = _match(op, packed, y, op.input(1 - index))
+            if match is not None:
                 return match
         return None
 

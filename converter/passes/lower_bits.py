@@ -46,16 +46,17 @@ class LowerBits(Pass[Match]):
         if op.kind == "MAX_POOL_2D":
             graph.add_op("BnnMaxPool2D", [source], [bits], pool_options(op), before=op)
         else:
-            graph.add_op(op.kind, [source, *self._shape(graph, op, bits)], [bits], self._reshape_options(op), before=op)
+            self._add_reshape(graph, op, source, bits)
         graph.morph(op, "BnnDequantize", [bits], {"channels": channels})
 
-    def _shape(self, graph: Graph, op: Op, bits: Tensor) -> tuple[Tensor | None, ...]:
-        if op.kind != "RESHAPE":
-            return op.inputs[1:]
-        return (graph.add_constant(f"{bits.name}/shape", np.array(bits.dims, np.int32)),)
-
-    def _reshape_options(self, op: Op) -> object:
-        return None if op.kind == "RESHAPE" else op.options
+    def _add_reshape(self, graph: Graph, op: Op, source: Tensor, bits: Tensor) -> None:
+        dims = op.options.squeezeDims if op.kind == "SQUEEZE" and op.options is not None else None
+        squeezes_all = op.kind == "SQUEEZE" and (dims is None or len(dims) == 0)
+        if op.kind == "RESHAPE" or squeezes_all:  # every dimension of 1, which a single word is too
+            shape = graph.add_constant(f"{bits.name}/shape", np.array(bits.dims, np.int32))
+            graph.add_op("RESHAPE", [source, shape], [bits], before=op)
+        else:
+            graph.add_op(op.kind, [source, *op.inputs[1:]], [bits], op.options, before=op)
 
 
 def pool_options(op: Op) -> dict[str, int]:

@@ -69,6 +69,16 @@ class TestMaxPool:
         kind = "MAX_POOL_2D" if sign_first else "BnnQuantize"
         assert "fused activation" in refusals(packed)[kind].reason
 
+    def test_fused_activation_between_two_signs(self) -> None:
+        """ReLU makes 0 of -1, and the sign of 0 is +1."""
+        graph = FloatGraph()
+        x = graph.add_input("x", (2, 8, 8, 9))
+        pooled = graph.pool(graph.sign(x))
+        assert pooled.producer is not None
+        pooled.producer.options.fusedActivationFunction = RELU
+        y = graph.conv(graph.sign(pooled), graph.kernel((4, 2, 2, 9)))
+        rewrite_and_compare(graph.finish(y), random_input(x.dims), numpy_reference=False)
+
     def test_two_signs_of_one_pool_share_the_bits(self) -> None:
         graph = FloatGraph()
         x = graph.add_input("x", (2, 8, 8, 9))
@@ -191,6 +201,18 @@ class TestReshape:
         assert [kind for kind in kinds(packed) if kind.startswith("Bnn")] == ["BnnQuantize", "BnnConv2D", "BnnConv2D"]
         assert all(op.output.type_name == "int32" for op in packed.ops[:-1])
 
+    @pytest.mark.parametrize("sign_first", [True, False])
+    def test_squeeze_of_all_dimensions(self, sign_first: bool) -> None:
+        """It would take the dimension of a single word too."""
+        graph = FloatGraph()
+        x = graph.add_input("x", (3, 1, 32))
+        options = schema.SqueezeOptionsT()
+        options.squeezeDims = []
+        squeezed = graph.op("SQUEEZE", [graph.sign(x) if sign_first else x], (3, 32), options)
+        y = graph.dense(squeezed if sign_first else graph.sign(squeezed), graph.kernel((5, 32)))
+        packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), numpy_reference=False)
+        assert kinds(packed) == ["BnnQuantize", "RESHAPE", "BnnFullyConnected"]
+
 
 class TestEmitBits:
     """Thresholds, and packed outputs of first layers."""
@@ -241,6 +263,21 @@ class TestEmitBits:
         packed = rewrite_and_compare(graph.finish(*outputs), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnConv2D", "BnnConv2D", "MUL"]
         assert [tensor.type_name for tensor in packed.find("BnnConv2D")[0].outputs] == ["float32", "int32"]
+
+    @pytest.mark.parametrize("behind", ["MUL", "ADD", "RESHAPE", "MAX_POOL_2D"])
+    def test_what_stands_behind_the_float_output_changes_no_bit(self, behind: str) -> None:
+        graph = FloatGraph()
+        x = graph.add_input("x", (2, 6, 6, 9))
+        y = graph.conv(graph.sign(x), graph.kernel((7, 3, 3, 9), 1.0), padding=SAME)
+        z = graph.conv(graph.sign(y), graph.kernel((5, 3, 3, 7)))
+        values = np.arange(-3, 4).astype(np.float32)
+        if behind == "RESHAPE":
+            y = graph.reshape(y, (2, 36, 7))
+        elif behind == "MAX_POOL_2D":
+            y = graph.pool(y)
+        y = graph.shift(y, values) if behind in ("ADD", "MAX_POOL_2D") else graph.scale(y, values)
+        packed = rewrite_and_compare(graph.finish(z, y), random_input(x.dims), numpy_reference=False)
+        assert [len(op.outputs) for op in packed.find("BnnConv2D")] == [2, 1]
 
     def test_output_tensor_keeps_the_float_value(self) -> None:
         graph = FloatGraph()
