@@ -37,6 +37,8 @@ class FoldDilation(Pass[DilationMatch]):
         conv = float_producer(op.input(0))
         if conv is None or conv.kind != "BnnConv2D" or graph.only_user(conv.output) is not op:
             return None
+        if any(constant(operand) is None for operand in conv.inputs[2:]):
+            return None  # a shortcut lies in interleaved images too
         x, weights = conv.input(0), conv.input(1)
         assert weights is not None
         split = x.producer if x is not None else None

@@ -154,6 +154,19 @@ class TestFoldDilation:
         options = only(packed, "BnnConv2D").options
         assert (options["dilation_h"], options["padding"], options["pad_value"]) == (2, SAME, 1)
 
+    def test_shortcut_of_interleaved_images_stays_between(self) -> None:
+        graph = FloatGraph()
+        x, shortcut = graph.add_input("x", (1, 8, 8, 9)), graph.add_input("shortcut", (4, 2, 2, 5))
+        block, crops = graph.integers([2, 2]), graph.integers([[0, 0], [0, 0]])
+        split = [graph.sign(x), block, crops]
+        y = graph.op("SPACE_TO_BATCH_ND", split, (4, 4, 4, 9), schema.SpaceToBatchNDOptionsT())
+        y = graph.conv(y, graph.kernel((5, 3, 3, 9)))
+        y = graph.op("ADD", [y, shortcut], y.dims, schema.AddOptionsT())
+        y = graph.op("BATCH_TO_SPACE_ND", [y, block, crops], (1, 4, 4, 5), schema.BatchToSpaceNDOptionsT())
+        inputs = random_input(x.dims), random_input(shortcut.dims, seed=2)
+        packed = rewrite_and_compare(graph.finish(y), *inputs, numpy_reference=False)
+        assert "BATCH_TO_SPACE_ND" in kinds(packed)
+
     def test_more_crops_than_padding_are_refused(self) -> None:
         graph = FloatGraph()
         x = graph.add_input("x", (-1, 9, 8, 5))
