@@ -28,6 +28,7 @@ from ..patterns import (
 from .base import Match, Pass, Refusal
 from .bits_source import find_bits
 from .kernel_options import kernel_options
+from .reshapes import ends_in_rows
 
 PACKED_KINDS = {
     "CONV_2D": "BnnConv2D",
@@ -79,9 +80,9 @@ class PackKernel(Pass[KernelMatch]):
 
     def rewrite(self, graph: Graph, match: KernelMatch) -> None:
         op, name, x = match.op, layer_name(match.op), match.x
-        if op.kind == "FULLY_CONNECTED" and not op.options.keepNumDims and _keeps_leading(op):
-            count = -1 if -1 in x.dims else math.prod(x.dims[:-1])
-            rows = graph.add_tensor(f"{name}/rows", (count, x.dims[-1]))
+        if op.kind == "FULLY_CONNECTED" and _needs_rows(op):
+            row = match.kernel.negative.shape[1]
+            rows = graph.add_tensor(f"{name}/rows", (-1 if -1 in x.dims else math.prod(x.dims) // row, row))
             shape = graph.add_constant(f"{name}/rows/shape", np.array(rows.dims, np.int32))
             graph.add_op("RESHAPE", [x, shape], [rows], before=op)
             x = rows
@@ -132,12 +133,14 @@ def _packed_weights(op: Op, kernel: Kernel) -> Array:
     return pack_signs(kernel.negative)
 
 
-def _keeps_leading(op: Op) -> bool:
-    """Whether the packed op would keep leading dimensions that FULLY_CONNECTED merges into rows."""
+def _needs_rows(op: Op) -> bool:
+    """Whether the packed op would keep leading dimensions that FULLY_CONNECTED merges, or see no rows in its input."""
     x, weights = op.input(0), op.input(1)
     assert x is not None
     assert weights is not None
-    return len(x.dims) != 2 and x.dims[-1] == weights.dims[1]
+    row = weights.dims[1]
+    keeps_leading = len(x.dims) != 2 and x.dims[-1] == row and not op.options.keepNumDims
+    return keeps_leading or not ends_in_rows(x.dims, row)
 
 
 def _why_not_binary(op: Op) -> Refusal:

@@ -34,6 +34,10 @@ def reads_rows(op: Op, users: Sequence[Op]) -> bool:
     if op.kind != "RESHAPE" or x is None or len(op.output.dims) != 2 or len(x.dims) < 2:
         return False
     row = op.output.dims[-1]
-    is_flatten = any(-1 not in x.dims[start:] and math.prod(x.dims[start:]) == row for start in range(len(x.dims) - 1))
     is_dense = bool(users) and all(user.kind == "BnnFullyConnected" for user in users)
-    return is_flatten and is_dense and x.dims[-1] != row
+    return is_dense and x.dims[-1] != row and ends_in_rows(x.dims, row)
+
+
+def ends_in_rows(dims: Sequence[int], row: int) -> bool:
+    """Returns whether whole last dimensions together are one row, as BnnFullyConnected reads its input."""
+    return any(-1 not in dims[start:] and math.prod(dims[start:]) == row for start in range(len(dims)))

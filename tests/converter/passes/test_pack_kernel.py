@@ -86,6 +86,16 @@ def test_dense_flattens_its_input(bias: bool) -> None:
     assert weights.dims == (6, 12)  # one word for the 5 channels of each of 12 pixels
 
 
+@pytest.mark.parametrize("dims", [(4, 6), (2, 4, 6), (-1, 6)])
+def test_dense_with_rows_of_parts_of_dimensions(dims: tuple[int, ...]) -> None:
+    """FULLY_CONNECTED only asks that the number of values is a multiple of a row."""
+    graph = FloatGraph()
+    x = graph.add_input("x", dims)
+    y = graph.dense(graph.sign(x), graph.kernel((5, 8)), graph.bias(5))
+    packed = rewrite_and_compare(graph.finish(y), random_input(dims, batch=4), numpy_reference=False)
+    assert "BnnFullyConnected" in kinds(packed)
+
+
 def test_dense_on_rank_3_makes_rows() -> None:
     graph = FloatGraph()
     x = graph.add_input("x", (2, 3, 40))
