@@ -33,7 +33,7 @@ def int8_sign_input(op: Op | None) -> Tensor | None:
     """Returns x when `op` computes the sign of x, int8 or float32, in int8.
 
     The stock converter writes SELECT_V2(GREATER_EQUAL(x, 0), p, n) or the same with LESS: 0 is an int8 constant whose
-    scale may be 0, p and n are the int8 numbers next to +1 and -1, as far from the output's zero point as one another.
+    scale may be 0, p and n are int8 numbers next to +1 and -1, as far from the output's zero point as one another.
     ai-edge-quantizer leaves the comparison in float32.
     """
     if op is None or op.kind not in ("SELECT", "SELECT_V2") or op.output.type_name != "int8":
@@ -49,7 +49,7 @@ def int8_sign_input(op: Op | None) -> Tensor | None:
             continue
         below, above = (if_true, if_false) if negative_when else (if_false, if_true)
         steps = [_distance(tensor, output[1]) for tensor in (below, above)]
-        if x.type_name in ("float32", "int8") and None not in steps and steps[0] == -steps[1] < 0:  # type: ignore[operator]
+        if x.type_name in ("float32", "int8") and _is_one(steps[1], output[0]) and steps[0] == -steps[1]:  # type: ignore[operator]
             return x
     return None
 
@@ -152,6 +152,11 @@ def _is_zero(tensor: Tensor | None) -> bool:
         return False
     values = real_values(tensor)
     return values is not None and not values.any()
+
+
+def _is_one(steps: int | None, scale: np.float32) -> bool:
+    """Whether so many steps of a scale are 1, as far as int8 tells: 127 steps of 2 / 255 are 0.996."""
+    return steps is not None and steps > 0 and bool(abs(steps * float(scale) - 1) < 0.75 * float(scale))
 
 
 def _distance(tensor: Tensor, zero_point: int) -> int | None:

@@ -52,14 +52,17 @@ def real_values(tensor: Tensor | None) -> Array | None:
     if tensor.type_name in ("float16", "float32"):
         return tensor.values.astype(np.float32)
     quantization = quantization_of(tensor)
-    if quantization is None:
-        return None
+    return None if quantization is None else dequantized(tensor.values, quantization)
+
+
+def dequantized(values: Array, quantization: Quantization) -> Array:
+    """Returns the float32 numbers that integers stand for."""
     scale, zero_point = quantization.scale, quantization.zero_point
     if len(scale) > 1:
-        shape = [1] * len(tensor.dims)
+        shape = [1] * values.ndim
         shape[quantization.axis] = -1
         scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
-    return ((tensor.values.astype(np.int64) - zero_point).astype(np.float32) * scale).astype(np.float32)
+    return ((values.astype(np.int64) - zero_point).astype(np.float32) * scale).astype(np.float32)
 
 
 def affine(scale: float, zero_point: int) -> Any:

@@ -17,8 +17,8 @@ import numpy as np
 
 from ..float_twins import float_twin, is_int8_sign
 from ..graph import Array, Graph, Op
-from ..patterns import bias_index, binary_kernel, data_index, data_input, is_signed
-from ..quantization import per_tensor, quantization_of, real_values
+from ..patterns import bias_index, binary_kernel, constant, data_index, data_input, is_signed
+from ..quantization import dequantized, per_tensor, quantization_of, real_values
 from ..schema import schema
 from .base import Match, Pass, Refusal
 from .pack_kernel import ONLY_BITS, PACKED_KINDS
@@ -59,9 +59,9 @@ class LiftKernel(Pass[LiftMatch]):
         values = np.zeros(len(kernel.scale), np.float32) if bias is None else real_values(bias)
         if values is None or values.shape != kernel.scale.shape:
             return Refusal("its bias is computed at run time")
-        real = real_values(weights)
-        assert real is not None
-        return LiftMatch(op, real, values)
+        integers = constant(weights)  # perhaps computed, by a transposition that the stock converter left
+        assert integers is not None
+        return LiftMatch(op, dequantized(integers, quantization), values)
 
     def rewrite(self, graph: Graph, match: LiftMatch) -> None:
         op, y = match.op, match.op.output

@@ -154,6 +154,38 @@ class TestIntegerConvolution:
         y = graph.int8_conv(step, kernel, graph.bias(3), scale=SCALE)
         assert kinds(rewrite(graph.finish(y))[1]) == ["GREATER_EQUAL", "SELECT_V2", "CONV_2D"]
 
+    def test_other_sizes_than_1_are_no_sign(self) -> None:
+        """where(x >= 0, 0.5, -0.5)."""
+        graph = Int8Graph()
+        x = graph.int8_input((1, 4, 4, 8))
+        halves = graph.int8_sign(x, scale=0.5 / 127)
+        kernel = np.abs(graph.kernel((3, 2, 2, 8)))  # of one sign, so that it does not show to be binary
+        y = graph.int8_conv(halves, kernel, graph.bias(3), scale=SCALE)
+        assert kinds(rewrite(graph.finish(y))[1]) == ["GREATER_EQUAL", "SELECT_V2", "CONV_2D"]
+
+    def test_kernel_that_the_runtime_transposes(self) -> None:
+        graph = Int8Graph()
+        x = graph.int8_input((1, 4, 4, 8))
+        y = graph.int8_conv(graph.int8_sign(x), graph.kernel((3, 2, 2, 8), 0.5), graph.bias(3), scale=SCALE)
+        conv = y.producer
+        assert conv is not None
+        kernel = conv.input(1)
+        assert kernel is not None
+        last = graph.add_constant("last", np.moveaxis(kernel.values, 0, -1), quantization=parameters(0.5 / 127))
+        first = graph.int8("first", kernel.dims, 0.5 / 127)
+        graph.add_op(
+            "TRANSPOSE", [last, graph.integers([3, 0, 1, 2])], [first], schema.TransposeOptionsT(), before=conv
+        )
+        weights = kernel.values
+        graph.set_input(conv, 1, first)
+        packed = rewrite(graph.finish(y))[1]
+        assert kinds(packed) == ["BnnQuantize", "BnnConv2D"]
+        _, words, multiplier, *_ = only(packed, "BnnConv2D").inputs
+        assert words is not None
+        assert multiplier is not None
+        np.testing.assert_array_equal(words.values, pack_signs(weights < 0))
+        np.testing.assert_allclose(multiplier.values, 0.5, rtol=1e-6)
+
     def test_sign_reads_sums_that_int8_would_round_to_0(self) -> None:
         graph = Int8Graph()
         x = graph.int8_input((2, 5, 5, 8))
