@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..graph import Graph, Op
+from ..quantization import per_tensor
 from .base import Match, Pass
 
 _KINDS = ("BnnDequantize", "BnnMaxPool2D", "BnnQuantize")
@@ -38,6 +39,8 @@ class MergeEqual(Pass[EqualMatch]):
 
 def _computes_same(one: Op, other: Op) -> bool:
     if one.kind != other.kind or one.options != other.options or len(one.inputs) != len(other.inputs):
+        return False
+    if one.output.type_name != other.output.type_name or per_tensor(one.output) != per_tensor(other.output):
         return False
     return one.input(0) is other.input(0) and all(
         a is b or (a is not None and b is not None and np.array_equal(a.values, b.values))

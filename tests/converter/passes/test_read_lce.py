@@ -115,6 +115,23 @@ def test_signs_to_int8(scale: float, zero_point: int) -> None:
     assert output.dtype == np.int8
 
 
+def test_signs_of_two_types_stay_two() -> None:
+    graph = RandomLceGraph()
+    x = graph.add_input("x", (2, 40))
+    bits = graph.lce_quantize(x)
+    floats = graph.lce("LceDequantize", [bits], x.dims, np.float32)
+    integers = [graph.lce("LceDequantize", [bits], x.dims, np.int8, int8=int8) for int8 in ((0.5, 3), (0.25, -9))]
+    outputs = [graph.scale(floats, 2.0), *(graph.op("DEQUANTIZE", [tensor], x.dims) for tensor in integers)]
+    packed, result = rewrite(graph.finish(*outputs))
+    assert kinds(result).count("BnnDequantize") == 3
+    values = random_input(x.dims)
+    signs = np.where(values < 0, -1, 1)
+    for output, expected in zip(
+        run_file(packed, [values], [runtime.load_delegate()]), (2 * signs, signs, signs), strict=True
+    ):
+        np.testing.assert_array_equal(output, expected)
+
+
 def test_conditions() -> None:
     graph = RandomLceGraph()
     x = graph.add_input("x", (2, 3, 40), np.bool_)
