@@ -79,7 +79,7 @@ def find_thresholds(
     Returns:
         int32 thresholds `[O]`, and a boolean array `[O]` of channels whose weights must be flipped first: where y falls
         when acc grows, acc stands for the flipped sum, with which y grows. None when y may do either in one channel,
-        behind a PReLU with a negative slope.
+        behind a PReLU with a negative slope, or be NaN behind steps.
     """
     flipped = multiplier < 0
     for step, operand in steps:
@@ -91,15 +91,22 @@ def find_thresholds(
             return None
     sign = np.where(flipped, -1, 1).astype(np.int64)
 
-    def is_negative(acc: Array) -> Array:
-        y = evaluate(sign * acc, multiplier, bias, activation=activation, pre_activation=pre_activation, steps=steps)
-        return y < 0
+    def y_of(acc: Array | int) -> Array:
+        return evaluate(sign * acc, multiplier, bias, activation=activation, pre_activation=pre_activation, steps=steps)
+
+    # Of NaN the bit is +1, wherever it stands. Of finite operands it only comes from an overflow, which the largest
+    # sums have first.
+    operands = (multiplier, bias, *(operand for _, operand in steps if operand is not None))
+    if steps and not all(np.isfinite(values).all() for values in operands):
+        return None
+    if steps and np.isnan([y_of(-largest), y_of(largest)]).any():
+        return None
 
     low = np.full(multiplier.shape, -largest, np.int64)
     high = np.full(multiplier.shape, largest + 1, np.int64)
     for _ in range((2 * largest + 1).bit_length()):
         middle = (low + high) // 2
-        below = is_negative(middle)
+        below = y_of(middle) < 0
         below &= low < high
         low, high = np.where(below, middle + 1, low), np.where(below, high, np.minimum(middle, high))
     thresholds = np.where(low > largest, ALWAYS_NEGATIVE, np.where(low == -largest, ALWAYS_POSITIVE, low))

@@ -134,3 +134,15 @@ def test_steps(largest: int, kinds: tuple[int, ...]) -> None:
 def test_steps_that_may_turn_the_order_have_no_threshold(kind: int, value: float) -> None:
     ones = np.ones(2, np.float32)
     assert find_thresholds(ones, ones, 9, steps=[(kind, np.array([0.5, value], np.float32))]) is None
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "steps"),
+    [
+        (1e38, [(MUL, 0.0), (ADD, -1.0)]),  # infinity * 0 is NaN for large sums, -1 for those between
+        (1.0, [(MUL, np.inf), (STEP_RELU6, None), (ADD, -7.0)]),  # NaN for the sum 0 alone
+    ],
+)
+def test_steps_that_may_give_nan_have_no_threshold(multiplier: float, steps: list[tuple[int, float | None]]) -> None:
+    operands = [(kind, None if value is None else np.full(1, value, np.float32)) for kind, value in steps]
+    assert find_thresholds(np.float32([multiplier]), np.float32([0]), 9, steps=operands) is None
