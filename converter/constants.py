@@ -182,6 +182,8 @@ def _fold(op: Op, operands: list[Any]) -> Array | None:
         return real_values(op.input(0))
     if any(values.dtype in (np.int8, np.uint8) for values in operands):
         return None
+    if op.kind in ("DIV", "MEAN") and operands[0].dtype != np.float32:
+        return None  # runtimes round quotients of integers towards 0
     if getattr(op.options, "fusedActivationFunction", NO_ACTIVATION) != NO_ACTIVATION:
         return None
     if op.kind == "MEAN":

@@ -111,6 +111,13 @@ def test_quantized_and_activated_arithmetic_is_left_alone() -> None:
     assert constant(graph.op("ADD", [ones, ones], (2,), _options("AddOptionsT", fusedActivationFunction=1))) is None
 
 
+def test_quotients_of_integers_are_left_alone() -> None:
+    graph = FloatGraph()
+    halves = graph.add_tensor("halves", (2,), np.int32)
+    graph.add_op("DIV", [graph.integers([7, -7]), graph.integers([2, 2])], [halves], schema.DivOptionsT())
+    assert constant(halves) is None
+
+
 def test_what_is_fed_is_no_constant() -> None:
     graph = FloatGraph()
     x = graph.add_input("x", (2,))
