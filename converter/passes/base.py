@@ -77,6 +77,6 @@ def float_producer(tensor: Tensor | None) -> Op | None:
     None for an op that computes bits beside it: they are the signs of this tensor, and not of what it would become.
     """
     op = tensor.producer if tensor is not None else None
-    if op is None or op.kind not in PACKED_KERNEL_OPS or len(op.outputs) != 1 or tensor.type_name != "float32":
+    if op is None or op.kind not in PACKED_KERNEL_OPS or len(op.outputs) != 1:
         return None
-    return op
+    return op if op.output.type_name == "float32" else None
