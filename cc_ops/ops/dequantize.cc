@@ -25,8 +25,10 @@ class Dequantize : public Op {
       Refuse("the output is %s; expected float32 or int8", NameOf(type_));
     }
     CheckQuantization("the output", outputs[0]);
-    plus_ = RoundToInt8(1.0f, outputs[0].scale, outputs[0].zero_point);
-    minus_ = RoundToInt8(-1.0f, outputs[0].scale, outputs[0].zero_point);
+    if (type_ == ElementType::kInt8) {  // the file may say anything of a float32 tensor
+      plus_ = RoundToInt8(1.0f, outputs[0].scale, outputs[0].zero_point);
+      minus_ = RoundToInt8(-1.0f, outputs[0].scale, outputs[0].zero_point);
+    }
     if (x.rank() < 1 || x.last_dim() != WordsFor(channels_)) {
       Refuse("the input has the shape %s; expected %d words last, for %d channels", ShapeText(x.dims).c_str(),
              WordsFor(channels_), channels_);

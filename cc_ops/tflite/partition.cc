@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 #include "core/refusal.h"
 
@@ -51,6 +52,7 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
                      ThreadPool* pool)
     : kernels_(&kernels), pool_(pool) {
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
+  std::set<int> used;  // tensors that a step has read or written
   for (int i = 0; i < nodes.size; ++i) {
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
@@ -61,6 +63,13 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
     step.name = registration->custom_name;
     step.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
     step.outputs.assign(node->outputs->data, node->outputs->data + node->outputs->size);
+    used.insert(step.inputs.begin(), step.inputs.end());
+    for (const int output : step.outputs) {
+      // Steps are prepared for the sizes of their tensors, which a second writer would change behind them.
+      if (output < 0 || !used.insert(output).second) {
+        Refuse("%s: an output is left out, or read or written before; expected tensors of its own", step.name.c_str());
+      }
+    }
     step.input_data.resize(step.inputs.size());
     step.output_data.resize(step.outputs.size());
     try {

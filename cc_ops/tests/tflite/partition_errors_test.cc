@@ -38,6 +38,21 @@ TEST_F(PartitionErrorsTest, AFailedPrepareIsReportedWithOpAndTensor) {
             "keras-bnn: BnnQuantize (output \"floats\"): the output is float32; expected int32 words\n");
 }
 
+TEST_F(PartitionErrorsTest, ATensorThatTwoStepsWriteIsRefused) {
+  const int large = Float("large", {9, 40});
+  const int small = Float("small", {1, 40});
+  const int words = Words("words", {1});
+  const int y = Float("y", {1});
+  host_->AddNode("BnnQuantize", {large}, {words}, kVersionOnly);
+  host_->AddNode("BnnDequantize", {words}, {y}, FlexbufferMap({{"channels", 40}, {"version", 1}}));
+  host_->AddNode("BnnQuantize", {small}, {words}, kVersionOnly);
+  host_->SetInputsAndOutputs({large, small}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->reports(),
+            "keras-bnn: BnnQuantize: an output is left out, or read or written before; expected tensors of its own\n");
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+}
+
 TEST_F(PartitionErrorsTest, RecoversFromASizeThatItRefused) {
   const int x = Words("x", {1, 4, 4, 2});
   const int y = Words("y", {1});
