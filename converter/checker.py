@@ -9,21 +9,28 @@ from .custom_ops import EXPLICIT, FIRST_OUTPUT, OPTIONS, PACKED_KERNEL_OPS, SAME
 from .graph import Graph, Op, Tensor, element_bytes
 from .schema import TYPE_NAMES
 
-_STOCK_OPS = {  # what passes read of stock ops: the options, and the number of inputs that are always there
+_STOCK_OPS: dict[str, tuple[str | None, int]] = {
+    **dict.fromkeys(("ABS", "CAST", "DEQUANTIZE", "LOGICAL_NOT", "NEG", "QUANTIZE", "RELU", "RELU6"), (None, 1)),
+    **dict.fromkeys(("RELU_N1_TO_1", "RESHAPE", "SIGN", "SQRT", "SQUEEZE"), (None, 1)),
+    **dict.fromkeys(("BROADCAST_TO", "DIV", "EXPAND_DIMS", "FILL", "PAD", "PRELU", "SUB", "TRANSPOSE"), (None, 2)),
+    **dict.fromkeys(("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL"), (None, 2)),
+    **dict.fromkeys(("MAXIMUM", "MINIMUM"), (None, 2)),
+    **dict.fromkeys(("BATCH_TO_SPACE_ND", "PADV2", "SELECT", "SELECT_V2", "SPACE_TO_BATCH_ND"), (None, 3)),
     "ADD": ("AddOptionsT", 2),
     "BATCH_MATMUL": ("BatchMatMulOptionsT", 2),
-    "BATCH_TO_SPACE_ND": (None, 3),
+    "CONCATENATION": ("ConcatenationOptionsT", 1),
     "CONV_2D": ("Conv2DOptionsT", 2),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptionsT", 2),
     "FULLY_CONNECTED": ("FullyConnectedOptionsT", 2),
     "MAX_POOL_2D": ("Pool2DOptionsT", 1),
+    "MEAN": ("ReducerOptionsT", 2),
     "MUL": ("MulOptionsT", 2),
-    "PADV2": (None, 3),
-    "SELECT": (None, 3),
-    "SELECT_V2": (None, 3),
-    "SPACE_TO_BATCH_ND": (None, 3),
-    "SUB": (None, 2),
+    "TRANSPOSE_CONV": ("TransposeConvOptionsT", 3),
 }
-_IMAGE_OPS = ("CONV_2D", "MAX_POOL_2D", "BnnConv2D", "BnnMaxPool2D")
+"""What passes read of stock ops: the options, and the number of inputs that are always there."""
+
+_STOCK_KERNEL_RANKS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 4}
+_IMAGE_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "BnnConv2D", "BnnMaxPool2D")
 
 
 class BrokenGraphError(AssertionError):
@@ -76,6 +83,11 @@ def _check_stock_op(op: Op) -> None:
     _require(len(op.inputs) >= inputs and None not in op.inputs[:inputs], "{} has too few inputs", op)
     rank = 4 if op.kind in _IMAGE_OPS else 1 if op.kind == "FULLY_CONNECTED" else 0
     _require(all(len(tensor.dims) >= rank for tensor in op.inputs[:1] if tensor is not None), "{} lacks dimensions", op)
+    image, kernel = op.input(2), op.input(1)
+    is_image = op.kind != "TRANSPOSE_CONV" or image is None or (len(image.dims) == len(op.output.dims) == 4)
+    _require(is_image, "{} lacks dimensions", op)
+    if op.kind in _STOCK_KERNEL_RANKS and kernel is not None and kernel.is_constant:
+        _require(len(kernel.dims) == _STOCK_KERNEL_RANKS[op.kind], "{} has the kernel {}", op, kernel)
     if op.kind in ("CONV_2D", "MAX_POOL_2D"):
         _require(min(op.options.strideH, op.options.strideW) > 0, f"{op} has a stride below 1")
 

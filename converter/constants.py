@@ -17,7 +17,7 @@ _MOVES: dict[str, Callable[..., Any]] = {
     "BROADCAST_TO": lambda op, values, shape: np.broadcast_to(values, tuple(shape)),
     "EXPAND_DIMS": lambda op, values, axis: np.expand_dims(values, int(axis.item())),
     "FILL": lambda op, shape, value: np.broadcast_to(value, tuple(shape)),
-    "RESHAPE": lambda op, values, shape=None: values.reshape(tuple(op.options.newShape if shape is None else shape)),
+    "RESHAPE": lambda op, values, shape=None: values.reshape(tuple(op.output.dims if shape is None else shape)),
     "SELECT": lambda op, condition, one, two: _select(condition, one, two),
     "SELECT_V2": lambda op, condition, one, two: np.where(condition, one, two),
     "SQUEEZE": lambda op, values: values.reshape(op.output.dims),

@@ -160,4 +160,6 @@ def joins_channels(op: Op) -> bool:
     """Returns whether an op concatenates float32 tensors along their channels."""
     if op.kind != "CONCATENATION" or op.options.fusedActivationFunction != NO_ACTIVATION:
         return False
-    return op.options.axis in (-1, len(op.output.dims) - 1) and op.output.type_name == "float32"
+    rank = len(op.output.dims)
+    is_known = rank > 0 and all(source is not None and len(source.dims) == rank for source in op.inputs)
+    return is_known and op.options.axis in (-1, rank - 1) and op.output.type_name == "float32"

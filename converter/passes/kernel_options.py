@@ -16,6 +16,8 @@ def kernel_options(op: Op, x: Tensor, kernel: Kernel) -> dict[str, int] | Refusa
         x: What it convolves or multiplies.
         kernel: Its binary kernel.
     """
+    if not op.output.dims:
+        return Refusal("the number of dimensions of its output is not known")
     if x.dims[-1] < 0:
         return Refusal("the number of its input channels is not known")
     if op.kind == "CONV_2D":

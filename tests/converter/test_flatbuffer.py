@@ -252,6 +252,34 @@ def test_damaged_files_are_refused_or_read() -> None:
     assert 20 < refused < 400
 
 
+@pytest.mark.parametrize("damage", ["options", "inputs", "kernel", "image"])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"])
+def test_broken_convolutions_are_refused(kind: str, damage: str) -> None:
+    """The schema allows them, and passes read them."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (1, 6, 5, 4))
+    options = {
+        "CONV_2D": schema.Conv2DOptionsT,
+        "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
+        "TRANSPOSE_CONV": schema.TransposeConvOptionsT,
+    }[kind]()
+    options.strideH = options.strideW = 1
+    kernel = graph.constant(graph.kernel((1 if kind == "DEPTHWISE_CONV_2D" else 4, 3, 3, 4), 1.0))
+    signs = graph.sign(x)
+    inputs = [graph.integers([1, 6, 5, 4]), kernel, signs] if kind == "TRANSPOSE_CONV" else [signs, kernel]
+    graph.outputs = [graph.op(kind, inputs, x.dims, options)]
+    whole = write_model(Model([graph]))
+    assert read_model(whole).graphs[0].find(kind)
+    if damage == "options":
+        graph.ops[-1].options = None
+    elif damage == "inputs":
+        graph.set_input(graph.ops[-1], inputs.index(signs), None)
+    else:
+        (kernel if damage == "kernel" else signs).record.shape = [36, 4] if damage == "kernel" else [120]
+    with pytest.raises(CorruptFileError):
+        read_model(write_model(Model([graph])))
+
+
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 a zip file", b"\x00" * 100])
 def test_other_files_are_refused(data: bytes) -> None:
     with pytest.raises(CorruptFileError, match=r"not a \.tflite file"):
