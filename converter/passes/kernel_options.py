@@ -54,6 +54,8 @@ def _transpose_options(op: Op, x: Tensor, kernel: Kernel) -> dict[str, int] | Re
             return Refusal("the size of its images is not known", "fix the size of the model's input image")
         surplus = (length - 1) * stride + kernel.negative.shape[1 + axis] - outputs
         first = max(surplus, 0) // 2 if op.options.padding == SAME else 0
+        if surplus > 0 and op.options.padding != SAME:
+            return Refusal("its output is cut off, and runtimes do not agree where")
         if surplus - first < 1 - stride:
             return Refusal("its output goes on behind the last pixel that its kernel reaches")
         options |= {f"pad_{before}": first, f"pad_{after}": surplus - first}

@@ -203,24 +203,26 @@ class TestTranspose:
         packed = rewrite_and_compare(graph.finish(graph.conv(y, graph.kernel((8, 1, 1, 40)))), random_input(x.dims))
         assert kinds(packed) == ["BnnQuantize", "BnnTransposeConv2D", "BnnConv2D"]
 
-    @pytest.mark.parametrize("case", ["real input", "unknown size", "beyond the kernel"])
+    @pytest.mark.parametrize("case", ["real input", "unknown size", "beyond the kernel", "cut off"])
     def test_refusals(self, case: str) -> None:
         graph = FloatGraph()
         x = graph.add_input("x", (2, 5, 4, 3))
         source = x if case == "real input" else graph.sign(x)
-        if case == "beyond the kernel":
-            y = _transposed(graph, source, graph.kernel((6, 3, 2, 3)), (13, 9), padding=VALID)
+        if case in ("beyond the kernel", "cut off"):
+            size = (13, 9) if case == "beyond the kernel" else (9, 6)
+            y = _transposed(graph, source, graph.kernel((6, 3, 2, 3)), size, padding=VALID)
         else:
             y = _transposed(graph, source, graph.kernel((6, 3, 2, 3)), (10, 8))
         if case == "unknown size":
             y.record.shapeSignature = [2, -1, -1, 6]
         packed = rewrite_and_compare(graph.finish(y), random_input(x.dims), numpy_reference=False)
         assert "TRANSPOSE_CONV" in kinds(packed)
-        assert ("BnnQuantize" in kinds(packed)) == (case == "beyond the kernel")
+        assert ("BnnQuantize" in kinds(packed)) == (case in ("beyond the kernel", "cut off"))
         reason = {
             "real input": "signs alone",
             "unknown size": "not known",
             "beyond the kernel": "behind the last pixel",
+            "cut off": "cut off",
         }
         assert reason[case] in refusals(packed)["TRANSPOSE_CONV"].reason
 
