@@ -188,7 +188,7 @@ def _fold(op: Op, operands: list[Any]) -> Array | None:
         return None
     if op.kind == "MEAN":
         axes = tuple(int(axis) for axis in operands[1].reshape(-1))
-        means = operands[0].mean(axis=axes, dtype=np.float64, keepdims=bool(op.options.keepDims))
+        means = operands[0].mean(axis=axes, dtype=np.float64, keepdims=bool(getattr(op.options, "keepDims", False)))
         return np.asarray(means).astype(operands[0].dtype)
     with np.errstate(all="ignore"):
         return np.asarray(_ARITHMETIC[op.kind](*operands))

@@ -158,7 +158,7 @@ def is_signed(tensor: Tensor | None) -> bool:
 
 def joins_channels(op: Op) -> bool:
     """Returns whether an op concatenates float32 tensors along their channels."""
-    if op.kind != "CONCATENATION" or op.options.fusedActivationFunction != NO_ACTIVATION:
+    if op.kind != "CONCATENATION" or op.options is None or op.options.fusedActivationFunction != NO_ACTIVATION:
         return False
     rank = len(op.output.dims)
     is_known = rank > 0 and all(source is not None and len(source.dims) == rank for source in op.inputs)
