@@ -17,10 +17,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .graph import Graph, Op, Tensor
+from .patterns import SIGN_MOVES
 from .quantization import per_tensor, real_values
 from .schema import schema
+from .signs import RESHAPES
 
-_MOVES = ("EXPAND_DIMS", "MAX_POOL_2D", "PAD", "PADV2", "RESHAPE", "SPACE_TO_BATCH_ND", "SQUEEZE")
 _NEGATIVE_WHEN = {  # (comparison, index of x) in front of SELECT(condition, a, b): whether a is the value for x < 0
     ("GREATER_EQUAL", 0): False,
     ("LESS_EQUAL", 1): False,
@@ -61,7 +62,7 @@ def is_int8_sign(tensor: Tensor | None) -> bool:
         return False
     if op.kind == "CONCATENATION":
         return all(is_int8_sign(source) for source in op.inputs)
-    return int8_sign_input(op) is not None or (op.kind in _MOVES and is_int8_sign(op.input(0)))
+    return int8_sign_input(op) is not None or (op.kind in SIGN_MOVES and is_int8_sign(op.input(0)))
 
 
 def float_twin(graph: Graph, tensor: Tensor, *, before: Op) -> Tensor:
@@ -81,7 +82,7 @@ def float_twin(graph: Graph, tensor: Tensor, *, before: Op) -> Tensor:
     if op.kind == "CONCATENATION" and is_int8_sign(tensor):
         twins = [float_twin(graph, source, before=before) for source in op.inputs if source is not None]
         return _copied(graph, op, twins, before)
-    if op.kind in _MOVES and (is_int8_sign(tensor) or graph.only_user(tensor) is before):
+    if op.kind in SIGN_MOVES and (is_int8_sign(tensor) or graph.only_user(tensor) is before):
         source = op.input(0)
         assert source is not None
         return _moved(graph, op, float_twin(graph, source, before=before), is_int8_sign(tensor), before)
@@ -100,7 +101,7 @@ def _in_front_of_sign(graph: Graph, x: Tensor, before: Op) -> Tensor:
         return _dequantize(graph, x, before)
     if op.kind == "QUANTIZE" and source.type_name == "float32":
         return source
-    if op.kind in ("EXPAND_DIMS", "MAX_POOL_2D", "RESHAPE", "SQUEEZE") and graph.only_user(x) is not None:
+    if op.kind in (*RESHAPES, "MAX_POOL_2D") and graph.only_user(x) is not None:
         return _moved(graph, op, _in_front_of_sign(graph, source, before), False, before)
     return _dequantize(graph, x, before)
 

@@ -55,10 +55,10 @@ class Pass(ABC, Generic[M]):
         """Rewrites the graph at a match."""
 
 
-def add_quantize(graph: Graph, x: Tensor, *, before: Op) -> Tensor:
-    """Adds BnnQuantize of x and returns the packed tensor."""
+def add_quantize(graph: Graph, x: Tensor, *parameters: Tensor | None, before: Op) -> Tensor:
+    """Adds BnnQuantize of x, perhaps with multiplier and bias, and returns the packed tensor."""
     bits = graph.add_tensor(f"{x.name}/bits", (*x.dims[:-1], words_for(x.dims[-1])), "int32")
-    graph.add_op("BnnQuantize", [x], [bits], {}, before=before)
+    graph.add_op("BnnQuantize", [x, *parameters], [bits], {}, before=before)
     return bits
 
 

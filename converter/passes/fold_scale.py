@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..custom_ops import NO_ACTIVATION
+from ..custom_ops import NO_ACTIVATION, RELU6
 from ..graph import Array, Graph, Op
 from ..patterns import constant, constant_operand
 from .base import Match, Pass, float_producer, per_channel_values
 
 _MULTIPLIER, _BIAS = 2, 3
-_LAST_KNOWN_ACTIVATION = 3
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class FoldScale(Pass[ScaleMatch]):
 
 def folded(op: Op, packed: Op, values: Array) -> ScaleMatch | None:
     """Returns what a packed op becomes with a MUL or ADD behind it, or None when that would round otherwise."""
-    if op.options.fusedActivationFunction > _LAST_KNOWN_ACTIVATION or packed.options["steps"]:
+    if op.options.fusedActivationFunction > RELU6 or packed.options["steps"]:
         return None
     multiplier, bias = (constant(packed.input(index)) for index in (_MULTIPLIER, _BIAS))
     assert multiplier is not None

@@ -17,7 +17,7 @@ _ACTIVATIONS = ("RELU", "RELU6", "RELU_N1_TO_1")
 
 
 @dataclass(frozen=True)
-class StepMatch(Match):
+class ChannelwiseMatch(Match):
     """An op, the reshape in front of it, and the op's constant operand, one value a channel, with its place."""
 
     reshape: Op
@@ -25,12 +25,12 @@ class StepMatch(Match):
     index: int = 1
 
 
-class LowerReshape(Pass[StepMatch]):
+class LowerReshape(Pass[ChannelwiseMatch]):
     """Moves the reshape behind a packed op behind the steps that follow it."""
 
     name = "lower reshape"
 
-    def match(self, graph: Graph, op: Op) -> StepMatch | None:
+    def match(self, graph: Graph, op: Op) -> ChannelwiseMatch | None:
         found = _channelwise(op)
         reshape = found[0].producer if found is not None else None
         if found is None or reshape is None or reshape.kind not in RESHAPES:
@@ -42,11 +42,11 @@ class LowerReshape(Pass[StepMatch]):
         if op.output.dims != y.dims or y.dims[-1:] != packed.output.dims[-1:]:
             return None
         if values is None:
-            return StepMatch(op, reshape)
+            return ChannelwiseMatch(op, reshape)
         per_channel = per_channel_values(values, y.dims[-1])
-        return StepMatch(op, reshape, per_channel, index) if per_channel is not None else None
+        return ChannelwiseMatch(op, reshape, per_channel, index) if per_channel is not None else None
 
-    def rewrite(self, graph: Graph, match: StepMatch) -> None:
+    def rewrite(self, graph: Graph, match: ChannelwiseMatch) -> None:
         op, reshape = match.op, match.reshape
         x = reshape.input(0)
         assert x is not None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bits import pack_signs
+from ..custom_ops import RELU6
 from ..graph import Array, Graph, Op, Tensor
 from ..layer_name import layer_name
 from ..patterns import (
@@ -41,7 +42,6 @@ _READS_OTHERS = Refusal(
     "it does not read signs alone, as its packed op does",
     "use input_quantizer='ste_sign', and nothing but padding by 0, 1 or -1 between signs and convolution",
 )
-_LAST_KNOWN_ACTIVATION = 3
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def find_packable(op: Op) -> tuple[Kernel, Array] | Refusal | None:
         return Refusal(f"{op.kind} has no packed op in this version of the format")
     if op.kind in ONLY_BITS and not is_signed(data_input(op)):
         return _READS_OTHERS
-    if op.options.fusedActivationFunction > _LAST_KNOWN_ACTIVATION:
+    if op.options.fusedActivationFunction > RELU6:
         return Refusal("its fused activation is none of ReLU, ReLU6 and ReLU -1 to 1")
     return found
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bits import pack_signs, words_for
+from ..bits import pack_signs
 from ..custom_ops import NO_ACTIVATION
 from ..graph import Graph, Op
-from .base import Match, Pass
+from .base import Match, Pass, add_quantize
 from .lower_bits import pool_options
 
 
@@ -39,8 +39,7 @@ class PoolSigns(Pass[PooledSignMatch]):
         x, multiplier = pool.input(0), op.input(1)
         assert x is not None
         assert multiplier is not None
-        bits = graph.add_tensor(f"{x.name}/bits", (*x.dims[:-1], words_for(x.dims[-1])), "int32")
-        graph.add_op("BnnQuantize", [x, *op.inputs[1:]], [bits], {}, before=pool)
+        bits = add_quantize(graph, x, *op.inputs[1:], before=pool)
         inputs, falls = [bits], multiplier.values < 0
         if falls.any():
             inputs.append(graph.add_constant(f"{op.name}/minimum", pack_signs(falls)))

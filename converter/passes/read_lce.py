@@ -218,6 +218,6 @@ def _compare_behind(graph: Graph, op: Op) -> None:
     condition = op.output
     signs = graph.add_tensor(f"{op.name}/signs", condition.dims)
     zero = graph.add_constant(f"{signs.name}/zero", np.float32(0))
-    after = graph.ops[graph.ops.index(op) + 1] if op is not graph.ops[-1] else None
+    after = graph.ops.after(op)
     graph.release(op, signs)
     graph.add_op("GREATER_EQUAL", [signs, zero], [condition], schema.GreaterEqualOptionsT(), before=after)
