@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -11,12 +10,14 @@ from keras import layers
 
 from keras_bnn.layers.binary_layer import BinaryLayer
 from keras_bnn.layers.quantize import Quantize
-from keras_bnn.layers.shift_batch_normalization import ShiftBatchNormalization
-from keras_bnn.model_graph import precision
+from keras_bnn.layers.rprelu import RPReLU
+from keras_bnn.model_graph import gives_signs, precision
+from keras_bnn.model_summary.packed_constants import NORMALIZATIONS, SLOPES, Array, array, normalization_form, words_for
 
-NORMALIZATIONS = (layers.BatchNormalization, ShiftBatchNormalization)
 RESHAPES = (layers.Flatten, layers.Reshape)
-_PACKED = (layers.Dense, layers.Conv1D, layers.Conv2D)
+POOLS = (layers.MaxPooling1D, layers.MaxPooling2D)
+_PACKED = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D)
+_READ_BITS_ALONE = (layers.DepthwiseConv2D, layers.Conv2DTranspose, layers.SeparableConv2D)
 SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose)
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv1D, layers.DepthwiseConv2D, *_TRANSPOSED)
@@ -24,36 +25,59 @@ BIAS_IS_OPTIONAL = (layers.Dense, *_TRANSPOSED)
 FUSED_ACTIVATIONS = (keras.activations.relu, keras.activations.relu6)
 
 
-def is_packable(layer: Any) -> bool:
-    """Returns whether a packed op reads the layer's input: its kernel is +scale and -scale in each output channel."""
-    return isinstance(layer, BinaryLayer) and isinstance(layer, _PACKED) and _is_binary(layer, "kernel")
-
-
-def packs_pointwise(layer: Any) -> bool:
-    """Returns whether the second half of a separable convolution becomes a packed op with real-valued input."""
-    is_separable = isinstance(layer, BinaryLayer) and isinstance(layer, layers.SeparableConv2D)
-    return is_separable and _is_binary(layer, "pointwise")
+def packable_roles(layer: Any) -> list[str]:
+    """Returns the kernels of a layer that have a packed op: +scale and -scale in each output channel."""
+    if not isinstance(layer, BinaryLayer) or not isinstance(layer, (*_PACKED, layers.SeparableConv2D)):
+        return []
+    return [role for role in layer.KERNELS if _is_binary(layer, role)]
 
 
 def _is_binary(layer: Any, role: str) -> bool:
-    quantizer = getattr(layer, f"{role}_quantizer")
-    if not layer.built or precision(quantizer) != 1:
+    if not layer.built or precision(getattr(layer, f"{role}_quantizer")) != 1:
         return False
-    magnitudes = np.abs(keras.ops.convert_to_numpy(layer.quantized_kernel(role)))
-    return bool(np.all(magnitudes == magnitudes[(0,) * (magnitudes.ndim - 1)]) and np.all(magnitudes > 0))
+    magnitudes = np.abs(kernel_rows(layer, role))
+    return bool(np.all(magnitudes == magnitudes[0]) and np.all(magnitudes > 0))
 
 
-def shows_signs(layer: Any) -> bool:
-    """Returns whether the kernel alone tells that it is binary: several weights a channel, of both signs."""
-    kernel = keras.ops.convert_to_numpy(layer.quantized_kernel())
-    return kernel.size > kernel.shape[-1] and bool((kernel < 0).any() and (kernel > 0).any())
+def kernel_rows(layer: Any, role: str) -> Array:
+    """Returns the weights of each output channel of a quantized kernel, `[weights, channels]`."""
+    kernel = keras.ops.convert_to_numpy(layer.quantized_kernel(role))
+    axes = np.atleast_1d(layer.OUTPUT_AXES[role]) % kernel.ndim
+    channels = np.prod([kernel.shape[axis] for axis in axes])
+    return np.moveaxis(kernel, axes, range(-len(axes), 0)).reshape(-1, channels)
 
 
-def last_kernel(layer: Any) -> Any:
-    """Returns the kernel of a convolution or dense layer that its outputs come from, or None."""
+def shows_signs(layer: Any, role: str) -> bool:
+    """Returns whether a kernel alone tells that it is binary, and has a packed op for any inputs."""
+    if role == next(iter(layer.KERNELS)) and isinstance(layer, _READ_BITS_ALONE):
+        return False
+    rows = kernel_rows(layer, role)
+    return len(rows) > 1 and bool((rows < 0).any() and (rows > 0).any())
+
+
+def kernel_words(layer: Any, role: str, pixels: int = 1) -> int:
+    """Returns the words of a packed kernel; pixels is how many a dense layer's inputs are, each in words of its own."""
+    shape = getattr(layer, layer.KERNELS[role]).shape
+    if isinstance(layer, layers.Dense):
+        return shape[1] * pixels * words_for(shape[0] // pixels)
+    *taps, channels, filters = shape
+    if role == "depthwise":
+        return int(np.prod(taps)) * words_for(channels * filters)
+    if isinstance(layer, layers.Conv2DTranspose):
+        channels, filters = filters, channels
+    return int(np.prod(taps)) * filters * words_for(channels)
+
+
+def kernel_variables(layer: Any) -> list[Any]:
+    """Returns the kernels of a convolution or dense layer, the last one last; none of other layers."""
     if isinstance(layer, SEPARABLE):
-        return layer.pointwise_kernel
-    return layer.kernel if isinstance(layer, (layers.Dense, *_CONVOLUTIONS)) else None
+        return [layer.depthwise_kernel, layer.pointwise_kernel]
+    return [layer.kernel] if isinstance(layer, (layers.Dense, *_CONVOLUTIONS)) else []
+
+
+def kernel_roles(layer: Any) -> list[str]:
+    """Returns the roles of a binary layer's kernels, in the order of `kernel_variables`; none of other layers."""
+    return list(layer.KERNELS) if isinstance(layer, BinaryLayer) else []
 
 
 def first_quantizer(layer: Any) -> Any:
@@ -66,11 +90,17 @@ def last_quantizer(layer: Any) -> Any:
     return layer.quantizer if isinstance(layer, Quantize) else getattr(layer, "activation", layer)
 
 
-def count_thresholds(layer: Any) -> int:
-    """Returns the number of weights of the quantizer through which a layer reads its input."""
+def quantizer_weights(layer: Any) -> list[Any]:
+    """Returns the weights of the quantizer through which a layer reads its input."""
     quantizer = first_quantizer(layer)
     is_quantizer = isinstance(quantizer, layers.Layer) and isinstance(getattr(quantizer, "precision", None), int)
-    return sum(math.prod(w.shape) for w in quantizer.weights) if is_quantizer else 0
+    return list(quantizer.weights) if is_quantizer else []
+
+
+def sign_thresholds(layer: Any) -> list[Array]:
+    """Returns the thresholds of the sign through which a layer reads its input; thresholds of 0 are no constant."""
+    weights = [array(weight) for weight in quantizer_weights(layer)] if gives_signs(first_quantizer(layer)) else []
+    return [values for values in weights if values.any()]
 
 
 def is_dilated(layer: Any) -> bool:
@@ -78,11 +108,11 @@ def is_dilated(layer: Any) -> bool:
     return not isinstance(layer, SEPARABLE) and any(rate > 1 for rate in getattr(layer, "dilation_rate", ()))
 
 
-def has_plain_sums(layer: Any) -> bool:
+def has_plain_sums(layer: Any, role: str) -> bool:
     """Returns whether a binary layer computes sums of +1 and -1: no scale and no bias stand before an activation."""
-    if layer.use_bias and np.any(keras.ops.convert_to_numpy(layer.bias)):
+    if layer.use_bias and array(layer.bias).any():
         return False
-    return bool(np.all(np.abs(keras.ops.convert_to_numpy(layer.quantized_kernel())) == 1))
+    return bool(np.all(np.abs(kernel_rows(layer, role)[0]) == 1))
 
 
 def is_fused_activation(layer: Any) -> bool:
@@ -92,6 +122,25 @@ def is_fused_activation(layer: Any) -> bool:
     return isinstance(layer, layers.Activation) and layer.activation in FUSED_ACTIVATIONS
 
 
+def is_step(layer: Any) -> bool:
+    """Returns whether a layer computes each element from the one before and constants, as steps of packed ops do."""
+    return isinstance(layer, (*NORMALIZATIONS, *SLOPES)) or is_fused_activation(layer)
+
+
+def is_sum_or_product(layer: Any) -> bool:
+    """Returns whether a layer or an op of `keras.ops` adds or multiplies tensors."""
+    return isinstance(layer, (layers.Add, layers.Multiply)) or type(layer).__name__ in ("Add", "Multiply")
+
+
 def turns_channels(normalization: Any) -> bool:
-    """Returns whether a batch normalization has a negative factor, with which it cannot move in front of a max-pool."""
-    return normalization.scale and bool(np.any(keras.ops.convert_to_numpy(normalization.gamma) < 0))
+    """Returns whether a normalization has a negative factor, with which it cannot move in front of a max-pool."""
+    return bool((normalization_form(normalization)[0] < 0).any())
+
+
+def moves_zero(layer: Any) -> bool:
+    """Returns whether what a layer computes of its inputs may have another sign than they have."""
+    if is_fused_activation(layer) or sign_thresholds(layer):
+        return True
+    if isinstance(layer, RPReLU):
+        return bool(array(layer.input_shift).any() or array(layer.output_shift).any())
+    return isinstance(layer, NORMALIZATIONS) and bool(normalization_form(layer)[1].any())

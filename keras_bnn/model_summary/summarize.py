@@ -17,7 +17,6 @@ from keras_bnn.model_graph import LayerCall, ModelGraph, OwnWeights, dtype_bits,
 from keras_bnn.model_summary.layer_summary import LayerSummary, ModelSummary, sort_key
 from keras_bnn.model_summary.multiply_accumulates import has_rule, multiply_accumulates
 from keras_bnn.model_summary.packed_bytes import PackedBytes
-from keras_bnn.model_summary.packed_layers import is_packable, packs_pointwise
 from keras_bnn.unique_filters import by_input_channel, unique_filters
 
 
@@ -60,9 +59,8 @@ def summary(model: keras.Model, input_shape: Sequence[int | None] | None = None)
     for call in graph.calls:
         received = [tensor_bits[id(tensor)] for tensor in call.inputs]
         tensor_bits |= dict.fromkeys(map(id, call.outputs), output_bits(call, received))
-        is_first = id(call.layer) not in rows
         row = rows.setdefault(id(call.layer), _Row(call))
-        row.add(call, received, packed.of(call, is_first=is_first))
+        row.add(call, received, packed)
     shown = [row for row in rows.values() if row.is_shown()]
     notes = [note for row in shown for note in row.notes()]
     return ModelSummary(model.name, tuple(row.summary() for row in shown), tuple(notes))
@@ -78,15 +76,17 @@ class _Row:
         self.packed_bytes = 0
         self.macs: Counter[str] = Counter()
         self._has_free_sizes = False
+        self._unpacked: set[str] = set()
 
-    def add(self, call: LayerCall, received: Sequence[int], packed_bytes: int) -> None:
+    def add(self, call: LayerCall, received: Sequence[int], packed: PackedBytes) -> None:
         layer = call.layer
         quantizer = layer.quantizer if isinstance(layer, Quantize) else getattr(layer, "input_quantizer", None)
         computes = isinstance(layer, BinaryLayer) and quantizer is not None
         input_bits = precision(quantizer) if computes else max(received, default=32)
         self.calls += 1
         self.input_bits = max(self.input_bits, input_bits)
-        self.packed_bytes += packed_bytes
+        self.packed_bytes += packed.of(call)
+        self._unpacked.update(packed.unpacked_roles(call))
         counts = multiply_accumulates(call)
         if counts is None:
             self._has_free_sizes = True
@@ -146,11 +146,9 @@ class _Row:
                     f"{name}: its quantizer {_name(quantizer)} has no attribute `precision`, so that what it quantizes "
                     "counts as 32 bits."
                 )
-        quantized = isinstance(layer, BinaryLayer) and any(precision(q) < 32 for _, q in layer.quantized_kernels())
-        if quantized and packs_pointwise(layer):
-            notes.append(f"{name}: the packed file holds its pointwise kernel in bits, the depthwise one in float32.")
-        elif quantized and not is_packable(layer):
-            notes.append(f"{name}: the packed file has no op for it, and holds its kernel in float32.")
+        for role in sorted(self._unpacked):
+            kernel = f"{role} kernel" if len(layer.KERNELS) > 1 else "kernel"
+            notes.append(f"{name}: the packed file holds its {kernel} in float32, see docs/converter.md.")
         return notes
 
 
