@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.delegate import Session, assert_same_bits
 from support.networks import OPS, random_network
 
-_RANDOMS = st.randoms(use_true_random=False)
+_RANDOMS = st.integers(0, 2**32).map(Random)
 
 
 def _settings(max_examples: int) -> settings:

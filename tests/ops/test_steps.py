@@ -148,7 +148,7 @@ def _random_layer(random: Random) -> _Layer:
 
 
 @settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-@given(random=st.randoms(use_true_random=False), num_threads=st.sampled_from([1, 2]))
+@given(random=st.integers(0, 2**32).map(Random), num_threads=st.sampled_from([1, 2]))
 def test_random_layers(isa: str, random: Random, num_threads: int) -> None:
     layer = _random_layer(random)
     note(str(layer))

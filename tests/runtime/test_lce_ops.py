@@ -197,7 +197,7 @@ def test_conv_groups(isa: str, groups: int, words: int, out: int, dtype: type) -
 
 
 @settings(max_examples=40, deadline=None)
-@given(random=st.randoms(use_true_random=False))
+@given(random=st.integers(0, 2**32).map(Random))
 def test_conv_of_random_shapes(isa: str, random: Random) -> None:
     rng = np.random.default_rng(random.getrandbits(32))
     dtype = random.choice([np.float32, np.int8, np.int32])
