@@ -39,7 +39,7 @@ def int8_sign_input(op: Op | None) -> Tensor | None:
     """
     if op is None or op.kind not in ("SELECT", "SELECT_V2") or op.output.type_name != "int8":
         return None
-    condition, if_true, if_false = op.inputs
+    condition, if_true, if_false = op.inputs[:3]
     comparison = condition.producer if condition is not None else None
     output = per_tensor(op.output)
     if comparison is None or output is None or if_true is None or if_false is None:

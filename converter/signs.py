@@ -69,7 +69,7 @@ def _plain(x: Tensor) -> Sign:
 
 def _select_sign(op: Op) -> Sign | None:
     """where(x >= 0, 1, -1), where(x < 0, -1, 1), where(x == 0, 1, sign(x))."""
-    condition, if_true, if_false = op.inputs
+    condition, if_true, if_false = op.inputs[:3]
     values = (uniform(if_true), uniform(if_false))
     if values == (1.0, -1.0):
         return _comparison_sign(condition, negative_when=False)

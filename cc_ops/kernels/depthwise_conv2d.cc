@@ -160,13 +160,16 @@ void DepthwiseConv2D::TurnRow(const Word* row, Word* turned) const {
   const int words = Words();
   for (int word = 0; word < words; ++word, ++row) {
     for (const int phase : phases_) {
-      const int stride = horizontal_.stride;
-      const int first = phase - horizontal_.pad;  // column of the first pixel
-      const int begin = std::min(phase_pixels_, first < 0 ? CeilDiv(-first, stride) : 0);
-      const int end = std::max(begin, std::min(phase_pixels_, CeilDiv(horizontal_.input - first, stride)));
+      const std::int64_t stride = horizontal_.stride;
+      const std::int64_t first = phase - horizontal_.pad;  // column of the first pixel
+      const auto pixel_of = [&](std::int64_t columns) {
+        return static_cast<int>(std::clamp<std::int64_t>(CeilDiv(columns, stride), 0, phase_pixels_));
+      };
+      const int begin = pixel_of(-first);
+      const int end = std::max(begin, pixel_of(horizontal_.input - first));
       for (int pixel = 0; pixel < begin; ++pixel) turned[pixel] = padding;
-      const Word* from = row + (std::int64_t{begin} * stride + first) * words;
-      for (int pixel = begin; pixel < end; ++pixel, from += std::int64_t{stride} * words) turned[pixel] = *from;
+      const Word* from = row + (begin * stride + first) * words;
+      for (int pixel = begin; pixel < end; ++pixel, from += stride * words) turned[pixel] = *from;
       for (int pixel = end; pixel < phase_pixels_; ++pixel) turned[pixel] = padding;
       turned += phase_pixels_;
     }
