@@ -1,0 +1,98 @@
+"""How long single layers take on our kernels, against the stock runtime (XNNPACK) in float32 and int8.
+
+    python benchmarks/layers.py --json layers.json --plot layers.png
+    python benchmarks/layers.py --threads 4 --isa avx2 --only 3x3
+
+A layer is one small .tflite file for each form: batch 1, SAME padding, as many output channels as input channels unless
+the name says otherwise. "bits to bits" reads and writes packed bits, as between two binary layers; "float to float"
+takes the signs itself; a first layer reads real numbers, as float32 or int8. All forms go through the same interpreter
+(the stock ones run on XNNPACK there, as they do without our delegate), and what is timed is one call of `invoke`, the
+interpreter's own time included. Before that, each form's output is compared with plain arithmetic on +1 and -1. The
+forms of a layer take turns, so that whatever else the machine does meets all alike; still, take figures on an idle
+machine.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from _bar_chart import save_bar_chart
+from _command import make_parser, setting
+from _layer import Layer
+from _layer_files import Form, packed_forms, stock_forms
+
+from keras_bnn.cli.latency import Latency, measure
+from keras_bnn.runtime import Interpreter
+
+
+def square(size: int, channels: int, kernel: int = 3, stride: int = 1) -> Layer:
+    """A convolution that keeps the number of channels."""
+    return Layer("Conv2D", (size, size, channels), channels, kernel, stride)
+
+
+LAYERS = {
+    "3x3, 56x56x64": square(56, 64),
+    "3x3, 28x28x128": square(28, 128),
+    "3x3, 14x14x256": square(14, 256),
+    "3x3, 7x7x512": square(7, 512),
+    "1x1, 28x28x128": square(28, 128, kernel=1),
+    "1x1, 14x14x256": square(14, 256, kernel=1),
+    "3x3, 56x56x64, stride 2": square(56, 64, stride=2),
+    "3x3, 28x28x128, stride 2": square(28, 128, stride=2),
+    "dense 1024": Layer("FullyConnected", (1024,), 1024),
+    "dense 4096": Layer("FullyConnected", (4096,), 4096),
+    "depthwise 3x3, 28x28x128": Layer("DepthwiseConv2D", (28, 28, 128), 128),
+    "depthwise 3x3, 14x14x256": Layer("DepthwiseConv2D", (14, 14, 256), 256),
+    "first 3x3, 28x28x1 to 32": Layer("Conv2D", (28, 28, 1), 32, is_first=True),
+    "first 3x3, 224x224x3 to 32": Layer("Conv2D", (224, 224, 3), 32, is_first=True),
+}
+
+
+def load(form: Form, threads: int, isa: str | None) -> Interpreter:
+    """Loads a form's file, which has run on its input and given the right output."""
+    interpreter = Interpreter(form.content, num_threads=threads, isa=isa)
+    form.check(interpreter.predict(form.x))
+    return interpreter
+
+
+def measure_layer(layer: Layer, seconds: float, threads: int, isa: str | None) -> dict[str, Latency]:
+    """The latency of each form, ours first."""
+    forms = {**packed_forms(layer), **stock_forms(layer)}
+    interpreters = {name: load(form, threads, isa) for name, form in forms.items()}
+    return measure({name: each.invoke for name, each in interpreters.items()}, seconds)
+
+
+def main() -> None:
+    """Checks, measures, prints a table, and writes JSON and a picture where asked to."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture to draw; needs matplotlib")
+    arguments = parser.parse_args()
+    result = setting(arguments)
+    title = "{processor}, {runtime}, kernels {kernel_set}, threads {threads}".format(**result)
+    print(f"{title}\nmicroseconds; how many times as fast as the stock runtime\n")
+    print(f"{'layer':<28}{'form':<16}{'median':>10}   {'10 % to 90 %':<20}{'float32':>9}{'int8':>9}")
+    latencies: dict[str, dict[str, float]] = {}
+    result["layers"] = {}
+    for name, layer in LAYERS.items():
+        if arguments.only not in name:
+            continue
+        measured = measure_layer(layer, arguments.seconds, arguments.threads, arguments.isa)
+        latencies[name] = {form: latency.median for form, latency in measured.items()}
+        forms = result["layers"][name] = {}
+        for form, latency in measured.items():
+            ratios = [measured[stock].median / latency.median for stock in ("stock float32", "stock int8")]
+            forms[form] = {**latency._asdict(), "times_float32": ratios[0], "times_int8": ratios[1]}
+            percentiles = f"{latency.p10:.1f} to {latency.p90:.1f}"
+            print(
+                f"{name:<28}{form:<16}{latency.median:>10.1f}   {percentiles:<20}{ratios[0]:>9.2f}{ratios[1]:>9.2f}",
+                flush=True,
+            )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    if arguments.plot:
+        save_bar_chart(latencies, title, arguments.plot)
+
+
+if __name__ == "__main__":
+    main()

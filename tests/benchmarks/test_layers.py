@@ -1,0 +1,92 @@
+"""The benchmark of layers: what it expects, its check, and the script as a whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import sign_arithmetic
+
+from keras_bnn.runtime import Interpreter
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+SHAPES: dict[str, dict[str, Any]] = {
+    "conv": {"op": "Conv2D", "shape": (5, 6, 64), "filters": 32},
+    "stride 2": {"op": "Conv2D", "shape": (7, 6, 32), "filters": 64, "stride": 2},
+    "1x1, stride 2": {"op": "Conv2D", "shape": (7, 6, 32), "filters": 64, "kernel": 1, "stride": 2},
+    "depthwise": {"op": "DepthwiseConv2D", "shape": (6, 5, 32), "filters": 64, "stride": 2},
+    "dense": {"op": "FullyConnected", "shape": (96,), "filters": 32},
+    "first": {"op": "Conv2D", "shape": (6, 7, 3), "filters": 32, "is_first": True},
+}
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module that writes the files."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import _layer_files
+
+    return _layer_files
+
+
+@pytest.fixture(params=SHAPES.values(), ids=SHAPES.keys())
+def layer(request: pytest.FixtureRequest, files: Any) -> Any:
+    return files.Layer(**request.param)
+
+
+def test_sums(layer: Any) -> None:
+    x = layer.real_input if layer.is_first else sign_arithmetic.sign(layer.real_input)
+    size, strides = (layer.kernel, layer.kernel), (layer.stride, layer.stride)
+    if layer.op == "FullyConnected":
+        sums = np.einsum("nc,oc->no", x, layer.signs)
+    else:
+        padded = sign_arithmetic.pad_same(x, size, strides, (1, 1), 0)
+        if layer.op == "DepthwiseConv2D":
+            kernel = layer.signs.reshape(*size, layer.channels, -1)
+            sums = sign_arithmetic.depthwise_conv2d(padded, kernel, strides, (1, 1))
+        else:
+            sums = sign_arithmetic.conv2d(padded, np.moveaxis(layer.signs, 0, -1), strides)
+    np.testing.assert_array_equal(layer.sums, sums)
+    assert 0.2 < np.mean(layer.outputs < 0) < 0.8
+
+
+def test_every_form_gives_the_outputs_and_no_others(layer: Any, files: Any) -> None:
+    forms = {**files.packed_forms(layer), **files.stock_forms(layer)}
+    for form in forms.values():
+        y = Interpreter(form.content).predict(form.x)
+        form.check(y)
+        wrong = y.copy()
+        wrong.reshape(-1)[-1] += 1 if y.dtype != np.int8 else 3 if y.reshape(-1)[-1] < 100 else -3
+        with pytest.raises(AssertionError):
+            form.check(wrong)
+    assert {"stock float32", "stock int8", "float to float"} < set(forms)
+
+
+def test_script(tmp_path: Path) -> None:
+    figures, picture = tmp_path / "layers.json", tmp_path / "layers.png"
+    arguments = ["--only", "14x14x256", "--seconds", "0.01", "--isa", "scalar", "--threads", "2"]
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "layers.py"),
+        *arguments,
+        "--json",
+        str(figures),
+        "--plot",
+        str(picture),
+    ]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    result = json.loads(figures.read_text())
+    assert (result["kernel_set"], result["threads"]) == ("scalar", 2)
+    assert set(result["layers"]) == {"3x3, 14x14x256", "1x1, 14x14x256", "depthwise 3x3, 14x14x256"}
+    for name, forms in result["layers"].items():
+        assert list(forms) == ["bits to bits", "float to float", "stock float32", "stock int8"]
+        assert printed.count(f"\n{name}") == len(forms)
+        for form in forms.values():
+            assert form["times_int8"] == pytest.approx(forms["stock int8"]["median"] / form["median"])
+            assert form["times_float32"] == pytest.approx(forms["stock float32"]["median"] / form["median"])
+    assert picture.read_bytes().startswith(b"\x89PNG")
