@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,15 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", metavar="TEXT", help="measure those whose name holds this text")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file to write the figures to")
     return parser
+
+
+def parse(parser: argparse.ArgumentParser, names: Iterable[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The arguments, and the names that `--only` leaves; ends the program as wrong usage where it leaves none."""
+    arguments = parser.parse_args()
+    left = [name for name in names if arguments.only in name]
+    if not left:
+        parser.error(f"--only is {arguments.only!r}, but has to be a part of one of these names: {'; '.join(names)}")
+    return arguments, left
 
 
 def setting(arguments: argparse.Namespace) -> dict[str, Any]:

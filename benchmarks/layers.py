@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from _bar_chart import save_bar_chart
-from _command import make_parser, setting
+from _command import make_parser, parse, setting
 from _layer import Layer
 from _layer_files import Form, packed_forms, stock_forms
 
@@ -67,17 +67,15 @@ def main() -> None:
     """Checks, measures, prints a table, and writes JSON and a picture where asked to."""
     parser = make_parser(__doc__)
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture to draw; needs matplotlib")
-    arguments = parser.parse_args()
+    arguments, names = parse(parser, LAYERS)
     result = setting(arguments)
     title = "{processor}, {runtime}, kernels {kernel_set}, threads {threads}".format(**result)
     print(f"{title}\nmicroseconds; how many times as fast as the stock runtime\n")
     print(f"{'layer':<28}{'form':<16}{'median':>10}   {'10 % to 90 %':<20}{'float32':>9}{'int8':>9}")
     latencies: dict[str, dict[str, float]] = {}
     result["layers"] = {}
-    for name, layer in LAYERS.items():
-        if arguments.only not in name:
-            continue
-        measured = measure_layer(layer, arguments.seconds, arguments.threads, arguments.isa)
+    for name in names:
+        measured = measure_layer(LAYERS[name], arguments.seconds, arguments.threads, arguments.isa)
         latencies[name] = {form: latency.median for form, latency in measured.items()}
         forms = result["layers"][name] = {}
         for form, latency in measured.items():

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from _command import make_parser, setting
+from _command import make_parser, parse, setting
 
 from keras_bnn import applications, convert
 from keras_bnn.cli.latency import measure
@@ -103,7 +103,7 @@ def measure_network(name: str, seconds: float, threads: int, isa: str | None) ->
 
 def main() -> None:
     """Measures, prints a table, and writes JSON where asked to."""
-    arguments = make_parser(__doc__).parse_args()
+    arguments, names = parse(make_parser(__doc__), NETWORKS)
     result = setting(arguments)
     print("{processor}, {runtime}, kernels {kernel_set}, threads {threads}".format(**result))
     print(f"milliseconds: median (10 % to 90 %); best classes of {IMAGES} images equal\n")
@@ -112,9 +112,7 @@ def main() -> None:
         f"{'classes':>9}{'difference':>12}"
     )
     result["networks"] = {}
-    for name in NETWORKS:
-        if arguments.only not in name:
-            continue
+    for name in names:
         row = measure_network(name, arguments.seconds, arguments.threads, arguments.isa)
         result["networks"][name] = row
         size = {kind: count / 1e6 for kind, count in row["bytes"].items()}

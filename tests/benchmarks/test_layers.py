@@ -90,3 +90,10 @@ def test_script(tmp_path: Path) -> None:
             assert form["times_int8"] == pytest.approx(forms["stock int8"]["median"] / form["median"])
             assert form["times_float32"] == pytest.approx(forms["stock float32"]["median"] / form["median"])
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_unknown_layer() -> None:
+    command = [sys.executable, str(BENCHMARKS / "layers.py"), "--only", "9x9"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "--only is '9x9', but has to be a part of one of these names: 3x3, 56x56x64; " in result.stderr
