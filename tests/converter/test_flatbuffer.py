@@ -101,6 +101,7 @@ def test_the_same_file_gives_the_same_bytes_in_every_process(tmp_path: Path) -> 
     outputs = {
         subprocess.run(
             [sys.executable, "-c", _CONVERTED, str(tmp_path / "float.tflite")],
+            cwd=tmp_path,  # a checkout as the current folder would hide the installed package
             env={**os.environ, "PYTHONHASHSEED": seed},
             check=True,
             capture_output=True,
