@@ -39,36 +39,106 @@ struct NeonLanes {
   }
 };
 
-// The sums of the counts of two vectors of channels.
+// Sums of 4 bytes each, of the counts of two vectors of channels.
 uint16x8_t SumBytes(uint8x16_t low, uint8x16_t high) { return vpaddq_u16(vpaddlq_u8(low), vpaddlq_u8(high)); }
 
-// acc = bits - 2 * counts
-template <int P>
-void TakeFrom(std::int32_t bits, const uint8x16_t (&counts)[P][kBlockVectors], std::int32_t* acc) {
-  const uint32x4_t start = vdupq_n_u32(static_cast<std::uint32_t>(bits));
-  for (int p = 0; p < P; ++p) {
-    for (int v = 0; v < kBlockVectors; v += 2) {
-      std::int32_t* lane = acc + p * kBlockChannels + v * kLanes;
-      const uint16x8_t twice = vshlq_n_u16(SumBytes(counts[p][v], counts[p][v + 1]), 1);
-      vst1q_s32(lane, vreinterpretq_s32_u32(vsubw_u16(start, vget_low_u16(twice))));
-      vst1q_s32(lane + kLanes, vreinterpretq_s32_u32(vsubw_high_u16(start, twice)));
+// acc[0 .. 7] = start - 2 * sums
+void StoreLess(int32x4_t start_low, int32x4_t start_high, uint16x8_t sums, std::int32_t* acc) {
+  const uint16x8_t twice = vshlq_n_u16(sums, 1);
+  const uint32x4_t low = vsubw_u16(vreinterpretq_u32_s32(start_low), vget_low_u16(twice));
+  const uint32x4_t high = vsubw_high_u16(vreinterpretq_u32_s32(start_high), twice);
+  vst1q_s32(acc, vreinterpretq_s32_u32(low));
+  vst1q_s32(acc + kLanes, vreinterpretq_s32_u32(high));
+}
+
+// The counts of two pixels and a block, in 16 bits: bytes of runs of at most kRunWords words add up in them.
+struct PairSums {
+  static constexpr int kVectorPairs = kBlockVectors / 2;
+  static constexpr int kMostRuns = 33;  // 33 runs of 31 words of 32 bits, doubled, are less than 2^16
+
+  uint16x8_t sums[kCountPixels][kVectorPairs];
+
+  void Set(const uint8x16_t (&counts)[kCountPixels][kBlockVectors]) {
+    for (int p = 0; p < kCountPixels; ++p) {
+      for (int v = 0; v < kVectorPairs; ++v) sums[p][v] = SumBytes(counts[p][2 * v], counts[p][2 * v + 1]);
+    }
+  }
+
+  void Add(const uint8x16_t (&counts)[kCountPixels][kBlockVectors]) {
+    for (int p = 0; p < kCountPixels; ++p) {
+      for (int v = 0; v < kVectorPairs; ++v) {
+        sums[p][v] = vaddq_u16(sums[p][v], SumBytes(counts[p][2 * v], counts[p][2 * v + 1]));
+      }
+    }
+  }
+
+  // acc = bits - 2 * counts
+  void TakeFrom(std::int32_t bits, std::int32_t* acc) const {
+    const int32x4_t start = vdupq_n_s32(bits);
+    for (int p = 0; p < kCountPixels; ++p) {
+      for (int v = 0; v < kVectorPairs; ++v, acc += 2 * kLanes) StoreLess(start, start, sums[p][v], acc);
+    }
+  }
+
+  // acc -= 2 * counts
+  void TakeOff(std::int32_t* acc) const {
+    for (int p = 0; p < kCountPixels; ++p) {
+      for (int v = 0; v < kVectorPairs; ++v, acc += 2 * kLanes) {
+        StoreLess(vld1q_s32(acc), vld1q_s32(acc + kLanes), sums[p][v], acc);
+      }
+    }
+  }
+};
+
+// Two pixels of a tile, of `all` steps. run(steps, &at, counts) counts the next ones, at most run_steps.
+template <typename Run>
+inline __attribute__((always_inline)) void AccumulatePair(CountPosition at, int all, int run_steps, std::int32_t bits,
+                                                          std::int32_t* acc, const Run& run) {
+  uint8x16_t counts[kCountPixels][kBlockVectors];
+  PairSums sums;
+  if (all <= run_steps) {  // small layers notice the loops
+    run(all, &at, counts);
+    sums.Set(counts);
+    return sums.TakeFrom(bits, acc);
+  }
+  const int chunk = PairSums::kMostRuns * run_steps;
+  for (int begin = 0; begin < all; begin += chunk) {
+    int left = all - begin < chunk ? all - begin : chunk;
+    const int first = left < run_steps ? left : run_steps;
+    run(first, &at, counts);
+    sums.Set(counts);
+    for (left -= first; left > 0; left -= run_steps) {
+      run(left < run_steps ? left : run_steps, &at, counts);
+      sums.Add(counts);
+    }
+    if (begin == 0) {
+      sums.TakeFrom(bits, acc);
+    } else {
+      sums.TakeOff(acc);
     }
   }
 }
 
-// acc -= 2 * counts
-template <int P>
-void TakeOff(const uint8x16_t (&counts)[P][kBlockVectors], std::int32_t* acc) {
-  const uint16x8_t two = vdupq_n_u16(2);
-  for (int p = 0; p < P; ++p) {
-    for (int v = 0; v < kBlockVectors; v += 2) {
-      std::int32_t* lane = acc + p * kBlockChannels + v * kLanes;
-      const uint16x8_t sums = SumBytes(counts[p][v], counts[p][v + 1]);
-      const uint32x4_t low = vreinterpretq_u32_s32(vld1q_s32(lane));
-      const uint32x4_t high = vreinterpretq_u32_s32(vld1q_s32(lane + kLanes));
-      vst1q_s32(lane, vreinterpretq_s32_u32(vmlsl_u16(low, vget_low_u16(sums), vget_low_u16(two))));
-      vst1q_s32(lane + kLanes, vreinterpretq_s32_u32(vmlsl_high_u16(high, sums, two)));
-    }
+template <int kStep>
+void AccumulatePairs(const Word* const* rows, int pixels, int taps, int words, const Word* kernel, std::int32_t bits,
+                     std::int32_t* acc) {
+  const int steps = words / kStep;
+  const std::int64_t stride = pixels * static_cast<std::int64_t>(sizeof(Word*));
+  for (int p = 0; p + 1 < pixels; p += kCountPixels) {
+    AccumulatePair({rows + p, kernel}, taps * steps, kRunWords / kStep, bits, acc + p * kBlockChannels,
+                   [=](int room, CountPosition* at, uint8x16_t(&counts)[kCountPixels][kBlockVectors])
+                       __attribute__((always_inline)) { CountSteps<kStep>(steps, stride, room, at, counts); });
+  }
+}
+
+// The same for a whole tile of taps of kStep words.
+template <int kStep>
+void AccumulateTaps(const Word* const* rows, int taps, const Word* kernel, std::int32_t bits, std::int32_t* acc) {
+  for (int p = 0; p < kTilePixels; p += kCountPixels) {
+    AccumulatePair(
+        {rows + p, kernel}, taps, kRunWords / kStep, bits, acc + p * kBlockChannels,
+        [](int room, CountPosition* at, uint8x16_t(&counts)[kCountPixels][kBlockVectors])
+            __attribute__((always_inline)) { CountTaps<kStep, kTilePixels * sizeof(Word*)>(room, at, counts); });
   }
 }
 
@@ -77,57 +147,38 @@ template <int P>
 struct BitsTile {
   static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
                   std::int32_t* acc) {
-    if (words == 4) {
-      RunPairs<4, true>(rows, taps, 1, kernel, bits, acc);
-    } else if (words == 2) {
-      RunPairs<2, true>(rows, taps, 1, kernel, bits, acc);
-    } else if (words % 4 == 0) {
-      RunPairs<4, false>(rows, taps, words / 4, kernel, bits, acc);
+    if (P == kTilePixels && words == 2) return AccumulateTaps<2>(rows, taps, kernel, bits, acc);
+    if (P == kTilePixels && words == 4) return AccumulateTaps<4>(rows, taps, kernel, bits, acc);
+    if (words % 4 == 0) {
+      AccumulatePairs<4>(rows, P, taps, words, kernel, bits, acc);
     } else if (words % 2 == 0) {
-      RunPairs<2, false>(rows, taps, words / 2, kernel, bits, acc);
+      AccumulatePairs<2>(rows, P, taps, words, kernel, bits, acc);
     } else {
-      RunPairs<1, false>(rows, taps, words, kernel, bits, acc);
+      AccumulatePairs<1>(rows, P, taps, words, kernel, bits, acc);
     }
     if constexpr (P % 2 == 1) RunLast(rows + P - 1, taps, words, kernel, bits, acc + (P - 1) * kBlockChannels);
-  }
-
-  template <int kStep, bool kOneStep>
-  static void RunPairs(const Word* const* rows, int taps, int steps, const Word* kernel, std::int32_t bits,
-                       std::int32_t* acc) {
-    constexpr int kRunSteps = kRunWords / kStep;
-    const int all = taps * steps;
-    for (int p = 0; p + 1 < P; p += kCountPixels, acc += kCountPixels * kBlockChannels) {
-      CountPosition at = {rows + p, kernel};
-      uint8x16_t counts[kCountPixels][kBlockVectors];
-      int left = all > kRunSteps ? all - kRunSteps : 0;
-      CountRun<kStep, kOneStep, P>(steps, all - left, &at, counts);
-      TakeFrom(bits, counts, acc);
-      while (left > 0) {
-        const int run = left < kRunSteps ? left : kRunSteps;
-        CountRun<kStep, kOneStep, P>(steps, run, &at, counts);
-        TakeOff(counts, acc);
-        left -= run;
-      }
-    }
   }
 
   static void RunLast(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
                       std::int32_t* acc) {
     for (int v = 0; v < kBlockVectors; ++v) vst1q_s32(acc + v * kLanes, vdupq_n_s32(bits));
     ForEachRun(taps, words, kRunWords, [&](int first_tap, int run_taps, int first_word, int run_words) {
-      uint8x16_t counts[1][kBlockVectors];
-      for (int v = 0; v < kBlockVectors; ++v) counts[0][v] = vdupq_n_u8(0);
+      uint8x16_t counts[kBlockVectors];
+      for (int v = 0; v < kBlockVectors; ++v) counts[v] = vdupq_n_u8(0);
       for (int tap = first_tap; tap < first_tap + run_taps; ++tap) {
         const Word* x = rows[tap * P] + first_word;
         for (int w = 0; w < run_words; ++w, kernel += kBlockChannels) {
           const uint32x4_t word = vld1q_dup_u32(x + w);
           for (int v = 0; v < kBlockVectors; ++v) {
             const uint32x4_t differ = veorq_u32(word, vld1q_u32(kernel + v * kLanes));
-            counts[0][v] = vaddq_u8(counts[0][v], vcntq_u8(vreinterpretq_u8_u32(differ)));
+            counts[v] = vaddq_u8(counts[v], vcntq_u8(vreinterpretq_u8_u32(differ)));
           }
         }
       }
-      TakeOff(counts, acc);
+      for (int v = 0; v < kBlockVectors; v += 2) {
+        std::int32_t* lane = acc + v * kLanes;
+        StoreLess(vld1q_s32(lane), vld1q_s32(lane + kLanes), SumBytes(counts[v], counts[v + 1]), lane);
+      }
     });
   }
 };
@@ -263,9 +314,34 @@ void FloatsFromInt(const std::int32_t* acc, int pixels, int channels, const Floa
   }
 }
 
+// Thresholds stay in registers for all pixels.
+void BitsFromInt(const std::int32_t* acc, int pixels, const std::int32_t* thresholds, Word* words,
+                 std::int64_t stride) {
+  int32x4_t threshold[kBlockVectors];
+  for (int v = 0; v < kBlockVectors; ++v) threshold[v] = vld1q_s32(thresholds + v * kLanes);
+  for (int p = 0; p < pixels; ++p, acc += kBlockChannels, words += stride) {
+    int32x4_t sums[kBlockVectors];
+    for (int v = 0; v < kBlockVectors; ++v) sums[v] = vld1q_s32(acc + v * kLanes);
+    *words = GatherBits([&](int i) { return vcltq_s32(sums[i / kLanes], threshold[i / kLanes]); });
+  }
+}
+
+void PackFloat(const float* x, int channels, Word* words) {
+  for (; channels >= kWordBits; channels -= kWordBits, x += kWordBits) {
+    const float32x4x4_t low = vld1q_f32_x4(x), high = vld1q_f32_x4(x + kWordBits / 2);
+    *words++ = GatherBits([&](int i) {
+      const int v = i / kLanes;
+      return vcltzq_f32(v < 4 ? low.val[v] : high.val[v - 4]);
+    });
+  }
+  if (channels > 0) Transforms<NeonLanes>::PackFloat(x, channels, words);
+}
+
 constexpr KernelSet NeonKernels() {
   KernelSet set = KernelSetOf<NeonLanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("neon", 1 << 13);
   set.floats_from_int = FloatsFromInt;
+  set.bits_from_int = BitsFromInt;
+  set.pack_float = PackFloat;
   return set;
 }
 

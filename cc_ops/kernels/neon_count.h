@@ -77,25 +77,35 @@ struct CountPosition {
   KERAS_BNN_WORD(KERAS_BNN_ADD, "2", "6")                \
   KERAS_BNN_WORD(KERAS_BNN_ADD, "3", "7")
 
-#define KERAS_BNN_NEXT_TAP "ldp %[x0], %[x1], [%[rows]], %[stride]\n"
+// The pointers of a tap, from a table whose taps lie kStride bytes apart, or %[stride].
+#define KERAS_BNN_NEXT_AT_CONSTANT "ldp %[x0], %[x1], [%[rows]], %[stride]\n"
+#define KERAS_BNN_NEXT_AT_REGISTER                       \
+  "ldp %[x0], %[x1], [%[rows]]\n"                        \
+  "add %[rows], %[rows], %[stride]\n"
 
-// Taps of one step each.
+// Taps of one step each. After the first one, two at a time.
 #define KERAS_BNN_RUN_TAPS(STEP)                         \
-  KERAS_BNN_NEXT_TAP                                     \
+  KERAS_BNN_NEXT_AT_CONSTANT                             \
   STEP(KERAS_BNN_SET)                                    \
   "subs %w[room], %w[room], #1\n"                        \
-  "b.eq 2f\n"                                            \
-  "1:\n"                                                 \
-  KERAS_BNN_NEXT_TAP                                     \
+  "b.eq 3f\n"                                            \
+  "tbz %w[room], #0, 2f\n"                               \
+  "add %w[room], %w[room], #1\n"                         \
+  "b 1f\n"                                               \
+  "2:\n"                                                 \
+  KERAS_BNN_NEXT_AT_CONSTANT                             \
   STEP(KERAS_BNN_ADD)                                    \
-  "subs %w[room], %w[room], #1\n"                        \
-  "b.ne 1b\n"                                            \
-  "2:\n"
+  "1:\n"                                                 \
+  KERAS_BNN_NEXT_AT_CONSTANT                             \
+  STEP(KERAS_BNN_ADD)                                    \
+  "subs %w[room], %w[room], #2\n"                        \
+  "b.ne 2b\n"                                            \
+  "3:\n"
 
 // Taps of several steps: a run may begin and end inside a tap. No pointer is read past the last tap's.
-#define KERAS_BNN_RUN_STEPS(STEP)                        \
+#define KERAS_BNN_RUN_STEPS(STEP, NEXT_TAP)              \
   "cbnz %w[left], 1f\n"                                  \
-  KERAS_BNN_NEXT_TAP                                     \
+  NEXT_TAP                                               \
   "mov %w[left], %w[steps]\n"                            \
   "1:\n"                                                 \
   STEP(KERAS_BNN_SET)                                    \
@@ -107,12 +117,12 @@ struct CountPosition {
   "subs %w[room], %w[room], #1\n"                        \
   "b.eq 4f\n"                                            \
   "cbnz %w[left], 2b\n"                                  \
-  KERAS_BNN_NEXT_TAP                                     \
+  NEXT_TAP                                               \
   "mov %w[left], %w[steps]\n"                            \
   "b 2b\n"                                               \
   "4:\n"
 
-#define KERAS_BNN_ASM(TEXT)                                                                                       \
+#define KERAS_BNN_ASM(TEXT, STRIDE)                                                                                    \
   __asm__(TEXT                                                                                                    \
           : [p0] "=&w"(counts[0][0]), [p1] "=&w"(counts[0][1]), [p2] "=&w"(counts[0][2]),                         \
             [p3] "=&w"(counts[0][3]), [p4] "=&w"(counts[0][4]), [p5] "=&w"(counts[0][5]),                         \
@@ -121,28 +131,37 @@ struct CountPosition {
             [q4] "=&w"(counts[1][4]), [q5] "=&w"(counts[1][5]), [q6] "=&w"(counts[1][6]),                         \
             [q7] "=&w"(counts[1][7]), [rows] "+r"(at->rows), [kernel] "+r"(at->kernel), [x0] "+r"(at->x0),        \
             [x1] "+r"(at->x1), [left] "+r"(at->left), [room] "+r"(room)                                           \
-          : [steps] "r"(steps), [stride] "i"(kStride * sizeof(Word*))                                             \
+          : [steps] "r"(steps), [stride] STRIDE(stride)                                                               \
           : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", "v22",      \
             "v23", "cc", "memory")
 
 // clang-format on
 
-// Counts, per byte, the bits that differ in the next `room` steps of `kStep` words, at least one and at most 31 words.
-// A tap has `steps` steps, one where kOneStep, and its pointers lie kStride after those of the tap before.
-template <int kStep, bool kOneStep, int kStride>
-inline __attribute__((always_inline)) void CountRun(int steps, int room, CountPosition* at,
-                                                    uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
-  if constexpr (kStep == 4 && kOneStep) {
-    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP4));
-  } else if constexpr (kStep == 2 && kOneStep) {
-    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP2));
-  } else if constexpr (kStep == 4) {
-    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP4));
+// Counts, per byte, the bits that differ in the next `room` steps of kStep words, at least one and at most 31 words.
+// A tap has `steps` steps, and its pointers lie `stride` bytes after those of the tap before.
+template <int kStep>
+inline __attribute__((always_inline)) void CountSteps(int steps, std::int64_t stride, int room, CountPosition* at,
+                                                      uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
+  static_assert(kStep == 1 || kStep == 2 || kStep == 4);
+  if constexpr (kStep == 1) {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP1, KERAS_BNN_NEXT_AT_REGISTER), "r");
   } else if constexpr (kStep == 2) {
-    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP2));
+    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP2, KERAS_BNN_NEXT_AT_REGISTER), "r");
   } else {
-    static_assert(kStep == 1 && !kOneStep);
-    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP1));
+    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP4, KERAS_BNN_NEXT_AT_REGISTER), "r");
+  }
+}
+
+// The same for taps of one step.
+template <int kStep, int kStride>
+inline __attribute__((always_inline)) void CountTaps(int room, CountPosition* at,
+                                                     uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
+  static_assert(kStep == 2 || kStep == 4);
+  constexpr int steps = 1, stride = kStride;
+  if constexpr (kStep == 2) {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP2), "i");
+  } else {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP4), "i");
   }
 }
 
@@ -153,7 +172,8 @@ inline __attribute__((always_inline)) void CountRun(int steps, int room, CountPo
 #undef KERAS_BNN_STEP1
 #undef KERAS_BNN_STEP2
 #undef KERAS_BNN_STEP4
-#undef KERAS_BNN_NEXT_TAP
+#undef KERAS_BNN_NEXT_AT_CONSTANT
+#undef KERAS_BNN_NEXT_AT_REGISTER
 #undef KERAS_BNN_RUN_TAPS
 #undef KERAS_BNN_RUN_STEPS
 #undef KERAS_BNN_ASM
