@@ -17,7 +17,8 @@ constexpr int kLanes = 4;
 constexpr int kVectors = 4;  // of a half block
 constexpr int kHalf = kVectors * kLanes;
 constexpr int kBlockVectors = kBlockChannels / kLanes;
-constexpr int kRunWords = 31;  // a byte counts at most 8 per word, and 31 * 8 < 256
+constexpr int kRunWords = 31;     // a byte counts at most 8 per word, and 31 * 8 < 256
+constexpr int kPairWords = 1023;  // twice 1023 * 32 bits fit 16 bits
 
 // Packs 32 lanes of all-ones or all-zeros. Shifted into each other, the masks leave 4 bits each in every lane; of those
 // a lane keeps its own, and the bits of a word add up without a carry.
@@ -51,10 +52,9 @@ void StoreLess(int32x4_t start_low, int32x4_t start_high, uint16x8_t sums, std::
   vst1q_s32(acc + kLanes, vreinterpretq_s32_u32(high));
 }
 
-// The counts of two pixels and a block, in 16 bits: bytes of runs of at most kRunWords words add up in them.
+// The counts of two pixels and a block, of at most kPairWords words: the bytes of runs add up in 16 bits.
 struct PairSums {
   static constexpr int kVectorPairs = kBlockVectors / 2;
-  static constexpr int kMostRuns = 33;  // 33 runs of 31 words of 32 bits, doubled, are less than 2^16
 
   uint16x8_t sums[kCountPixels][kVectorPairs];
 
@@ -79,15 +79,6 @@ struct PairSums {
       for (int v = 0; v < kVectorPairs; ++v, acc += 2 * kLanes) StoreLess(start, start, sums[p][v], acc);
     }
   }
-
-  // acc -= 2 * counts
-  void TakeOff(std::int32_t* acc) const {
-    for (int p = 0; p < kCountPixels; ++p) {
-      for (int v = 0; v < kVectorPairs; ++v, acc += 2 * kLanes) {
-        StoreLess(vld1q_s32(acc), vld1q_s32(acc + kLanes), sums[p][v], acc);
-      }
-    }
-  }
 };
 
 // Two pixels of a tile, of `all` steps. run(steps, &at, counts) counts the next ones, at most run_steps.
@@ -96,27 +87,14 @@ inline __attribute__((always_inline)) void AccumulatePair(CountPosition at, int 
                                                           std::int32_t* acc, const Run& run) {
   uint8x16_t counts[kCountPixels][kBlockVectors];
   PairSums sums;
-  if (all <= run_steps) {  // small layers notice the loops
-    run(all, &at, counts);
-    sums.Set(counts);
-    return sums.TakeFrom(bits, acc);
+  const int first = all < run_steps ? all : run_steps;
+  run(first, &at, counts);
+  sums.Set(counts);
+  for (int left = all - first; left > 0; left -= run_steps) {
+    run(left < run_steps ? left : run_steps, &at, counts);
+    sums.Add(counts);
   }
-  const int chunk = PairSums::kMostRuns * run_steps;
-  for (int begin = 0; begin < all; begin += chunk) {
-    int left = all - begin < chunk ? all - begin : chunk;
-    const int first = left < run_steps ? left : run_steps;
-    run(first, &at, counts);
-    sums.Set(counts);
-    for (left -= first; left > 0; left -= run_steps) {
-      run(left < run_steps ? left : run_steps, &at, counts);
-      sums.Add(counts);
-    }
-    if (begin == 0) {
-      sums.TakeFrom(bits, acc);
-    } else {
-      sums.TakeOff(acc);
-    }
-  }
+  sums.TakeFrom(bits, acc);
 }
 
 template <int kStep>
@@ -147,8 +125,13 @@ template <int P>
 struct BitsTile {
   static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
                   std::int32_t* acc) {
+    if (taps * words > kPairWords) {
+      for (int p = 0; p < P; ++p) RunPixel(rows + p, taps, words, kernel, bits, acc + p * kBlockChannels);
+      return;
+    }
     if (P == kTilePixels && words == 2) return AccumulateTaps<2>(rows, taps, kernel, bits, acc);
     if (P == kTilePixels && words == 4) return AccumulateTaps<4>(rows, taps, kernel, bits, acc);
+    if (P == kTilePixels && words == 8) return AccumulateTaps<8>(rows, taps, kernel, bits, acc);
     if (words % 4 == 0) {
       AccumulatePairs<4>(rows, P, taps, words, kernel, bits, acc);
     } else if (words % 2 == 0) {
@@ -156,11 +139,11 @@ struct BitsTile {
     } else {
       AccumulatePairs<1>(rows, P, taps, words, kernel, bits, acc);
     }
-    if constexpr (P % 2 == 1) RunLast(rows + P - 1, taps, words, kernel, bits, acc + (P - 1) * kBlockChannels);
+    if constexpr (P % 2 == 1) RunPixel(rows + P - 1, taps, words, kernel, bits, acc + (P - 1) * kBlockChannels);
   }
 
-  static void RunLast(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
-                      std::int32_t* acc) {
+  static void RunPixel(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
+                       std::int32_t* acc) {
     for (int v = 0; v < kBlockVectors; ++v) vst1q_s32(acc + v * kLanes, vdupq_n_s32(bits));
     ForEachRun(taps, words, kRunWords, [&](int first_tap, int run_taps, int first_word, int run_words) {
       uint8x16_t counts[kBlockVectors];

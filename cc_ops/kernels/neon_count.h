@@ -59,7 +59,7 @@ struct CountPosition {
   COUNT(x0, x1, "16", "17", "4", "5")                    \
   COUNT(x0, x1, "18", "19", "6", "7")
 
-// A step: 1, 2 or 4 words of x.
+// A step: 1, 2, 4 or 8 words of x.
 #define KERAS_BNN_STEP1(FIRST)                           \
   "ld1r {v0.4s}, [%[x0]], #4\n"                          \
   "ld1r {v4.4s}, [%[x1]], #4\n"                          \
@@ -76,6 +76,10 @@ struct CountPosition {
   KERAS_BNN_WORD(KERAS_BNN_ADD, "1", "5")                \
   KERAS_BNN_WORD(KERAS_BNN_ADD, "2", "6")                \
   KERAS_BNN_WORD(KERAS_BNN_ADD, "3", "7")
+
+#define KERAS_BNN_STEP8(FIRST)                           \
+  KERAS_BNN_STEP4(FIRST)                                 \
+  KERAS_BNN_STEP4(KERAS_BNN_ADD)
 
 // The pointers of a tap, from a table whose taps lie kStride bytes apart, or %[stride].
 #define KERAS_BNN_NEXT_AT_CONSTANT "ldp %[x0], %[x1], [%[rows]], %[stride]\n"
@@ -156,12 +160,14 @@ inline __attribute__((always_inline)) void CountSteps(int steps, std::int64_t st
 template <int kStep, int kStride>
 inline __attribute__((always_inline)) void CountTaps(int room, CountPosition* at,
                                                      uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
-  static_assert(kStep == 2 || kStep == 4);
+  static_assert(kStep == 2 || kStep == 4 || kStep == 8);
   constexpr int steps = 1, stride = kStride;
   if constexpr (kStep == 2) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP2), "i");
-  } else {
+  } else if constexpr (kStep == 4) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP4), "i");
+  } else {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP8), "i");
   }
 }
 
@@ -172,6 +178,7 @@ inline __attribute__((always_inline)) void CountTaps(int room, CountPosition* at
 #undef KERAS_BNN_STEP1
 #undef KERAS_BNN_STEP2
 #undef KERAS_BNN_STEP4
+#undef KERAS_BNN_STEP8
 #undef KERAS_BNN_NEXT_AT_CONSTANT
 #undef KERAS_BNN_NEXT_AT_REGISTER
 #undef KERAS_BNN_RUN_TAPS
