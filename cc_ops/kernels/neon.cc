@@ -120,6 +120,12 @@ void AccumulateTaps(const Word* const* rows, int taps, const Word* kernel, std::
   }
 }
 
+// GCC 12 would load each vector by an instruction of its own, just before its use.
+template <typename Vector>
+void KeepInRegister(Vector* x) {
+  __asm__("" : "+w"(*x));
+}
+
 // The pixels of a tile, two by two: their counters and words of x fill the registers.
 template <int P>
 struct BitsTile {
@@ -152,8 +158,11 @@ struct BitsTile {
         const Word* x = rows[tap * P] + first_word;
         for (int w = 0; w < run_words; ++w, kernel += kBlockChannels) {
           const uint32x4_t word = vld1q_dup_u32(x + w);
+          uint32x4_t k[kBlockVectors];
+          for (int v = 0; v < kBlockVectors; ++v) k[v] = vld1q_u32(kernel + v * kLanes);
+          for (int v = 0; v < kBlockVectors; ++v) KeepInRegister(&k[v]);
           for (int v = 0; v < kBlockVectors; ++v) {
-            const uint32x4_t differ = veorq_u32(word, vld1q_u32(kernel + v * kLanes));
+            const uint32x4_t differ = veorq_u32(word, k[v]);
             counts[v] = vaddq_u8(counts[v], vcntq_u8(vreinterpretq_u8_u32(differ)));
           }
         }
