@@ -80,7 +80,7 @@ TEST_P(AccumulateBitsTest, OneTapOfEveryWidth) {
 TEST_P(AccumulateBitsTest, ManyTaps) {
   std::uint32_t seed = 200;
   for (const int taps : {2, 3, 9, 30, 31, 32, 33, 63}) {
-    for (const int channels : {1, 32, 33, 96}) {
+    for (const int channels : {1, 32, 33, 96, 128, 256}) {
       for (const int pixels : {1, kernels().tile_pixels}) ExpectPlainSums(taps, channels, pixels, Edge::kAfter, ++seed);
     }
   }
@@ -95,14 +95,23 @@ TEST_P(AccumulateBitsTest, RunsOfWordsAcrossTaps) {
   }
 }
 
+// The largest sums: counters of 8 and 16 bits must be emptied in time, wherever they are full among the taps.
 TEST_P(AccumulateBitsTest, AllDifferent) {
-  constexpr int kWords = 100;
-  const std::vector<Word> x(kWords, ~Word{0});
-  const std::vector<Word> kernel(kWords * kBlockChannels, 0);
-  const Word* row = x.data();
-  std::int32_t acc[kBlockChannels];
-  kernels().accumulate_bits(&row, 1, 1, kWords, kernel.data(), kWords * kWordBits, acc);
-  for (const std::int32_t sum : acc) EXPECT_EQ(sum, -kWords * kWordBits);
+  constexpr int kShapes[][2] = {{1, 31},  {1, 32},  {1, 100},  {3, 32},   {1, 1023}, {1, 1024}, {1, 2049}, {231, 4},
+                                {232, 4}, {495, 2}, {496, 2},  {520, 4},  {1100, 2}, {1024, 1}, {2050, 1}, {129, 16},
+                                {127, 8}, {128, 8}, {1030, 2}, {1, 2112}, {4, 528},  {700, 3}};
+  for (const auto& [taps, words] : kShapes) {
+    SCOPED_TRACE(std::to_string(taps) + " taps, " + std::to_string(words) + " words");
+    const std::vector<Word> x(words, ~Word{0});
+    const std::vector<Word> kernel(static_cast<std::size_t>(taps) * words * kBlockChannels, 0);
+    const int bits = taps * words * kWordBits;
+    for (const int pixels : {1, 2, kernels().tile_pixels}) {
+      const std::vector<const Word*> rows(static_cast<std::size_t>(taps) * pixels, x.data());
+      std::vector<std::int32_t> acc(static_cast<std::size_t>(pixels) * kBlockChannels);
+      kernels().accumulate_bits(rows.data(), pixels, taps, words, kernel.data(), bits, acc.data());
+      for (const std::int32_t sum : acc) ASSERT_EQ(sum, -bits);
+    }
+  }
 }
 
 FOR_EACH_KERNEL_SET(AccumulateBitsTest);
