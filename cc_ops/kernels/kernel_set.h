@@ -91,7 +91,8 @@ struct KernelSet {
   int steps_per_thread;
 
   // acc[pixel][channel] = bits - 2 * popcount(x ^ kernel), summed over taps and words. For a sum of products, `bits` is
-  // the number of used bits of all taps. rows is [tap][pixel], kernel is [tap][word][channel].
+  // the number of used bits of all taps. rows is [tap][pixel], kernel is [tap][word][channel]; at least 1 tap and 1
+  // word.
   void (*accumulate_bits)(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
                           std::int32_t bits, std::int32_t* acc);
 
