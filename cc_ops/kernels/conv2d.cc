@@ -190,60 +190,39 @@ void Conv2D::RunPanel(const X* x, std::int64_t first_pixel, int pixels, int firs
 // Fills the panel's table for one group: x points at the group's first channel of the first pixel.
 template <typename X>
 void Conv2D::FillRows(const X* x, std::int64_t first_pixel, int pixels, Panel* panel) const {
-  const auto pixel_bytes = static_cast<std::ptrdiff_t>(PixelSize() * sizeof(X));
-  const std::ptrdiff_t line_bytes = horizontal_.input * pixel_bytes;
-  const std::ptrdiff_t step_bytes = horizontal_.stride * pixel_bytes;
+  const std::int64_t pixel_size = PixelSize();
+  const std::int64_t image_size = std::int64_t{vertical_.input} * horizontal_.input * pixel_size;
   auto column = static_cast<int>(first_pixel % horizontal_.output);
   auto row = static_cast<int>(first_pixel / horizontal_.output % vertical_.output);
-  std::int64_t image = first_pixel / horizontal_.output / vertical_.output;
+  std::int64_t image = first_pixel / horizontal_.output / vertical_.output * image_size;
   const auto rows = reinterpret_cast<const X**>(panel->rows.data());
   const auto padding = reinterpret_cast<const X*>(padding_row_.data());
   panel->outside.clear();
   panel->outside_end.clear();
-
-  // Addresses are numbers here: that of a window's first tap may lie outside the image.
-  int top = 0;
-  bool lines_inside = false;
-  std::uintptr_t line = 0;  // of the pixel at `top` and column 0
-  const auto enter_row = [&] {
-    top = row * vertical_.stride - vertical_.pad;
-    lines_inside = vertical_.Covers(top);
-    line = reinterpret_cast<std::uintptr_t>(x) + (image * vertical_.input + top) * line_bytes;
-  };
-  enter_row();
   for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels) {
     const int count = std::min(kernels_->tile_pixels, pixels - tile);
     const X** tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
     const std::size_t outside_begin = panel->outside.size();
-    std::uintptr_t origin[kMaxTilePixels] = {};  // of the window's first tap
-    for (int p = 0; p < count;) {
-      const int run = std::min(count - p, horizontal_.output - column);  // pixels of this row
+    std::int64_t origin[kMaxTilePixels] =
+        {};  // of the window's first tap, in elements from x; may lie outside the image
+    for (int p = 0; p < count; ++p) {
+      const int top = row * vertical_.stride - vertical_.pad;
       const int left = column * horizontal_.stride - horizontal_.pad;
-      const int last_left = left + (run - 1) * horizontal_.stride;
-      for (int i = 0; i < run; ++i) origin[p + i] = line + left * pixel_bytes + i * step_bytes;
-      if (!lines_inside || !horizontal_.Covers(left) || !horizontal_.Covers(last_left)) {
-        for (int i = 0; i < run; ++i) {
-          const int first = left + i * horizontal_.stride;
-          if (!lines_inside || !horizontal_.Covers(first)) ListTapsOutside(top, first, p + i, &panel->outside);
-        }
-      }
-      p += run;
-      column += run;
-      if (column == horizontal_.output) {
+      origin[p] = image + (std::int64_t{top} * horizontal_.input + left) * pixel_size;
+      if (!vertical_.Covers(top) || !horizontal_.Covers(left)) ListTapsOutside(top, left, p, &panel->outside);
+      if (++column == horizontal_.output) {
         column = 0;
         if (++row == vertical_.output) {
           row = 0;
-          ++image;
+          image += image_size;
         }
-        enter_row();
       }
     }
     for (int tap = 0; tap < kernel_.taps; ++tap) {
       const X** tap_rows = tile_rows + static_cast<std::size_t>(tap) * count;
-      const std::uintptr_t offset = tap_offsets_[tap] * sizeof(X);
       // A constant number of pointers, for the compiler; those past the tile's last pixel are overwritten by the next
       // tap.
-      for (int p = 0; p < kMaxTilePixels; ++p) tap_rows[p] = reinterpret_cast<const X*>(origin[p] + offset);
+      for (int p = 0; p < kMaxTilePixels; ++p) tap_rows[p] = x + (origin[p] + tap_offsets_[tap]);
     }
     for (std::size_t i = outside_begin; i < panel->outside.size(); ++i) {
       tile_rows[static_cast<std::size_t>(panel->outside[i].tap) * count + panel->outside[i].pixel] = padding;
