@@ -108,10 +108,11 @@ def convert(
     packed = write_model(model) if is_changed else unpacked
     is_verified = verify if verify is not None else len(reference) < VERIFIED_BY_DEFAULT_BELOW
     verification = verify_packed(unpacked, packed, model) if is_verified and is_changed else None
+    refusals = _refusals(model)
     channels = () if signs else _advice(model, find_constant_channels)  # a sign's reason is nearer to its remedy
     report = ConversionReport(
-        ops=_reported_ops(model, before),
-        left=_left_ops(model),
+        ops=_reported_ops(model, before, refusals),
+        left=_left_ops(refusals),
         advice=(*signs, *channels, *_advice(model, find_real_inputs)),
         replaced=_replaced(model, before),
         reference_bytes=len(reference),
@@ -158,14 +159,13 @@ class _Before:
     weights: Tensor | None
 
 
-def _reported_ops(model: Model, before: Mapping[Op, _Before]) -> tuple[ReportedOp, ...]:
-    left = {op for graph in model.graphs for op, _, _ in find_refusals(graph)}
+def _reported_ops(model: Model, before: Mapping[Op, _Before], refusals: Mapping[Op, Refusal]) -> tuple[ReportedOp, ...]:
     kernels: defaultdict[Tensor | str | None, set[_Before]] = defaultdict(set)
     for one in before.values():
         if one.kind in KERNEL_OPS:
             kernels[one.weights].add(one)
             kernels[one.layer].add(one)
-    return tuple(_reported_op(op, before, kernels, is_left=op in left) for op in model.ops)
+    return tuple(_reported_op(op, before, kernels, is_left=op in refusals) for op in model.ops)
 
 
 def _reported_op(
@@ -202,13 +202,21 @@ def _advice(model: Model, find: Callable[[Graph], list[tuple[Op, Refusal]]]) -> 
     return tuple(LeftOp(op.name, op.kind, advice.reason, advice.remedy) for op, advice in found)
 
 
-def _left_ops(model: Model) -> tuple[LeftOp, ...]:
-    found = {op: refusal for graph in model.graphs for op, _, refusal in reversed(find_refusals(graph))}
-    return tuple(LeftOp(op.name, op.kind, found[op].reason, found[op].remedy) for op in model.ops if op in found)
+def _refusals(model: Model) -> dict[Op, Refusal]:
+    """The first refusal of each op that has one, in the order of the ops."""
+    found: dict[Op, Refusal] = {}
+    for graph in model.graphs:
+        for op, _, refusal in find_refusals(graph):
+            found.setdefault(op, refusal)
+    return found
+
+
+def _left_ops(refusals: Mapping[Op, Refusal]) -> tuple[LeftOp, ...]:
+    return tuple(LeftOp(op.name, op.kind, one.reason, one.remedy) for op, one in refusals.items())
 
 
 def _nothing_binary(model: Model) -> str:
-    left = _left_ops(model)
+    left = _left_ops(_refusals(model))
     if left:
         return f"No op could be packed; {left[0].sentence}"
     return (

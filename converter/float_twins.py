@@ -20,14 +20,7 @@ from .graph import Graph, Op, Tensor
 from .patterns import SIGN_MOVES
 from .quantization import per_tensor, real_values
 from .schema import schema
-from .signs import RESHAPES
-
-_NEGATIVE_WHEN = {  # (comparison, index of x) in front of SELECT(condition, a, b): whether a is the value for x < 0
-    ("GREATER_EQUAL", 0): False,
-    ("LESS_EQUAL", 1): False,
-    ("LESS", 0): True,
-    ("GREATER", 1): True,
-}
+from .signs import COMPARISONS, RESHAPES
 
 
 def int8_sign_input(op: Op | None) -> Tensor | None:
@@ -44,11 +37,16 @@ def int8_sign_input(op: Op | None) -> Tensor | None:
     output = per_tensor(op.output)
     if comparison is None or output is None or if_true is None or if_false is None:
         return None
-    for index in (0, 1):
-        x, negative_when = comparison.input(index), _NEGATIVE_WHEN.get((comparison.kind, index))
-        if x is None or negative_when is None or x.dims != op.output.dims or not _is_zero(comparison.input(1 - index)):
+    for index, kind in ((0, comparison.kind), (1, COMPARISONS.get(comparison.kind))):
+        x = comparison.input(index)
+        if (
+            x is None
+            or kind not in ("LESS", "GREATER_EQUAL")
+            or x.dims != op.output.dims
+            or not _is_zero(comparison.input(1 - index))
+        ):
             continue
-        below, above = (if_true, if_false) if negative_when else (if_false, if_true)
+        below, above = (if_true, if_false) if kind == "LESS" else (if_false, if_true)
         steps = [_distance(tensor, output[1]) for tensor in (below, above)]
         if x.type_name in ("float32", "int8") and _is_one(steps[1], output[0]) and steps[0] == -steps[1]:  # type: ignore[operator]
             return x

@@ -18,15 +18,12 @@ from .flatbuffer import read_model, write_model
 from .graph import Graph, Model, Tensor
 from .passes import run_pass
 from .passes.fix_quantize_shape import FixQuantizeShape
-from .quantization import affine, per_tensor
+from .quantization import UINT8_OFFSET, affine, per_tensor
 from .quantizer_input import prepare_for_quantizer
 from .representative_data import RepresentativeData, representative_samples
 from .schema import OP_CODES, schema
 
 IO_TYPES = ("float32", "int8", "uint8")
-
-_UINT8_OFFSET = 128
-"""A uint8 number is the int8 one plus this."""
 
 
 def check_io_type(argument: str, type_name: str, *, is_quantized: bool) -> None:
@@ -166,7 +163,7 @@ def _uint8_twin(graph: Graph, tensor: Tensor) -> Tensor:
     quantization = per_tensor(tensor)
     assert quantization is not None
     scale, zero_point = quantization
-    quantization_record = affine(float(scale), zero_point + _UINT8_OFFSET)
+    quantization_record = affine(float(scale), zero_point + UINT8_OFFSET)
     twin = graph.add_tensor(tensor.name, tensor.dims, "uint8", quantization=quantization_record)
     tensor.record.name = f"{tensor.name}/int8"
     return twin

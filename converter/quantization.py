@@ -10,6 +10,9 @@ import numpy as np
 from .graph import Array, Tensor
 from .schema import schema
 
+UINT8_OFFSET = 128
+"""How much larger the uint8 number of a value is than the int8 one of the same scale."""
+
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64")
 
 

@@ -77,21 +77,12 @@ def bnn_conv2d(
     outputs: str,
     version: int,
     channels_in: int,
-    padding: int,
     groups: int = 1,
-    stride_h: int = 1,
-    stride_w: int = 1,
-    dilation_h: int = 1,
-    dilation_w: int = 1,
-    pad_top: int = 0,
-    pad_bottom: int = 0,
-    pad_left: int = 0,
-    pad_right: int = 0,
-    pad_value: int = 0,
     activation: int = 0,
     pre_activation: int = 0,
     steps: int = 0,
     zero_point: int = 0,
+    **window: int,
 ) -> Outputs:
     """BnnConv2D: `parameters` is (multiplier, bias, operands of the steps) or (thresholds,).
 
@@ -100,10 +91,7 @@ def bnn_conv2d(
     _check_version(version)
     values = _real_values(x, channels_in, zero_point)
     kernel = unpack(weights, channels_in // groups)
-    rows = _Window(values.shape[1], kernel.shape[1], stride_h, dilation_h, padding, (pad_top, pad_bottom))
-    columns = _Window(values.shape[2], kernel.shape[2], stride_w, dilation_w, padding, (pad_left, pad_right))
-    image = np.pad(values, ((0, 0), rows.pads, columns.pads, (0, 0)), constant_values=pad_value)
-    taps = [image[:, rows.pixels(i), columns.pixels(j)] for i in range(rows.size) for j in range(columns.size)]
+    taps = _taps(values, kernel.shape[1:3], **window)
     kernel = kernel.reshape(len(kernel), -1, kernel.shape[-1])
     accumulators = [
         _accumulate([np.split(tap, groups, axis=-1)[group] for tap in taps], np.split(kernel, groups)[group])
@@ -119,35 +107,20 @@ def bnn_depthwise_conv2d(
     outputs: str,
     version: int,
     channels_in: int,
-    padding: int,
-    stride_h: int = 1,
-    stride_w: int = 1,
-    dilation_h: int = 1,
-    dilation_w: int = 1,
-    pad_top: int = 0,
-    pad_bottom: int = 0,
-    pad_left: int = 0,
-    pad_right: int = 0,
-    pad_value: int = 0,
     activation: int = 0,
     pre_activation: int = 0,
     steps: int = 0,
+    **window: int,
 ) -> Outputs:
     """BnnDepthwiseConv2D: parameters and outputs as for BnnConv2D."""
     _check_version(version)
     values = unpack(x, channels_in)
     channels_out = len(parameters[0])
     kernel = unpack(weights, channels_out)
-    rows = _Window(values.shape[1], kernel.shape[0], stride_h, dilation_h, padding, (pad_top, pad_bottom))
-    columns = _Window(values.shape[2], kernel.shape[1], stride_w, dilation_w, padding, (pad_left, pad_right))
-    image = np.pad(values, ((0, 0), rows.pads, columns.pads, (0, 0)), constant_values=pad_value)
-    image = np.repeat(image, channels_out // channels_in, axis=-1)
-    taps = [
-        image[:, rows.pixels(i), columns.pixels(j)] * kernel[i, j]
-        for i in range(rows.size)
-        for j in range(columns.size)
-    ]
-    return _finish(np.sum(taps, axis=0), parameters, outputs, activation, pre_activation, steps)
+    values = np.repeat(values, channels_out // channels_in, axis=-1)
+    taps = _taps(values, kernel.shape[:2], **window)
+    products = [tap * tap_weights for tap, tap_weights in zip(taps, kernel.reshape(-1, channels_out), strict=True)]
+    return _finish(np.sum(products, axis=0), parameters, outputs, activation, pre_activation, steps)
 
 
 def bnn_transpose_conv2d(
@@ -252,6 +225,28 @@ class _Window:
         """The padded image's pixels that one tap meets, one for each output."""
         first = tap * self.dilation
         return slice(first, first + (self.outputs - 1) * self.stride + 1, self.stride)
+
+
+def _taps(
+    values: Array,
+    size: Sequence[int],
+    *,
+    padding: int,
+    stride_h: int = 1,
+    stride_w: int = 1,
+    dilation_h: int = 1,
+    dilation_w: int = 1,
+    pad_top: int = 0,
+    pad_bottom: int = 0,
+    pad_left: int = 0,
+    pad_right: int = 0,
+    pad_value: int = 0,
+) -> list[Array]:
+    """The pixels that each tap of a convolution meets, one for each output, row by row of the kernel."""
+    rows = _Window(values.shape[1], size[0], stride_h, dilation_h, padding, (pad_top, pad_bottom))
+    columns = _Window(values.shape[2], size[1], stride_w, dilation_w, padding, (pad_left, pad_right))
+    image = np.pad(values, ((0, 0), rows.pads, columns.pads, (0, 0)), constant_values=pad_value)
+    return [image[:, rows.pixels(i), columns.pixels(j)] for i in range(rows.size) for j in range(columns.size)]
 
 
 def _check_version(version: int) -> None:

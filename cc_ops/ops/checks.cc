@@ -92,6 +92,11 @@ const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementT
     Refuse("the %s are %s %s; expected %s %s (-1: any)", what, NameOf(tensor.type), ShapeText(tensor.dims).c_str(),
            NameOf(type), ShapeText(dims).c_str());
   }
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    if (dims[i] < 0 && tensor.dims[i] < 1) {
+      Refuse("the %s have the shape %s; expected no dimension of 0", what, ShapeText(tensor.dims).c_str());
+    }
+  }
   if (tensor.constant == nullptr) Refuse("the %s are not constant; expected them in the file", what);
   const auto bytes = static_cast<std::size_t>(CheckedElements(what, tensor.dims)) * BytesOf(type);
   if (tensor.constant_bytes != bytes) {

@@ -31,7 +31,8 @@ void CheckPackedImage(const TensorInfo& x, int channels);
 
 void CheckRank(const char* what, const TensorInfo& tensor, int rank);
 
-// The data of a constant tensor of this type and shape (dimension -1: any), checked against the size of its buffer.
+// The data of a constant tensor of this type and shape (dimension -1: any but 0), checked against the size of its
+// buffer.
 const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementType type, const std::vector<int>& dims);
 
 }  // namespace keras_bnn

@@ -61,9 +61,6 @@ class Conv2DOp : public Op {
     const int words = WordsFor(group_channels);
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1, -1, words});
     const int channels_out = weights.dims[0];
-    if (channels_out < 1 || weights.dims[1] < 1 || weights.dims[2] < 1) {
-      Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
-    }
     if (channels_out % groups != 0)
       Refuse("groups is %d; expected a divisor of the %d output channels", groups, channels_out);
     const std::int64_t taps = std::int64_t{weights.dims[1]} * weights.dims[2];

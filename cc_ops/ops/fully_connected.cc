@@ -41,8 +41,6 @@ class FullyConnectedOp : public Op {
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1});
     const int channels_out = weights.dims[0];
     const int words = weights.dims[1];
-    if (channels_out < 1)
-      Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
     const bool fits = x.type == ElementType::kInt32 ? words >= WordsFor(channels_in_) : words == WordsFor(channels_in_);
     if (!fits) {
       Refuse("the weights have the shape %s; expected %d words last, for channels_in %d",

@@ -64,9 +64,6 @@ class LceBConv2DOp : public Op {
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1, -1, -1});
     const int words_in = WordsFor(options_.channels_in);
     const int words = weights.dims[3];
-    if (std::min({weights.dims[0], weights.dims[1], weights.dims[2], words}) < 1) {
-      Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
-    }
     const int groups = words_in / words;
     const int group_channels = groups == 0 ? 0 : options_.channels_in / groups;
     const bool whole_words = groups == 1 || options_.channels_in == groups * words * kWordBits;

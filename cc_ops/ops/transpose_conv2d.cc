@@ -54,9 +54,6 @@ class TransposeConv2DOp : public Op {
   KernelShape CheckedKernel(const TensorInfo& weights) const {
     const int words = WordsFor(options_.channels_in);
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1, -1, words});
-    if (weights.dims[0] < 1 || weights.dims[1] < 1 || weights.dims[2] < 1) {
-      Refuse("the weights have the shape %s; expected no dimension of 0", ShapeText(weights.dims).c_str());
-    }
     const std::int64_t taps = std::int64_t{weights.dims[1]} * weights.dims[2];
     CheckAccumulator(ElementType::kInt32, taps * words * kWordBits);
     return {1, weights.dims[0], static_cast<int>(taps), words, options_.channels_in};

@@ -17,11 +17,10 @@ import numpy as np
 from ..custom_ops import NO_ACTIVATION, PACKED_KERNEL_OPS, RELU
 from ..graph import Graph, Op, Tensor
 from ..patterns import constant
-from ..quantization import per_tensor
+from ..quantization import UINT8_OFFSET, per_tensor
 from .base import Match, Pass
 
 _MULTIPLIER, _FIRST_OPERAND = 2, 4
-_UINT8_OFFSET = 128
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _before_shift(tensor: Tensor | None) -> Tensor | None:
     before, after = per_tensor(source), per_tensor(tensor)
     if source is None or source.type_name != "uint8" or before is None or after is None:
         return None
-    return source if before == (after[0], after[1] + _UINT8_OFFSET) else None
+    return source if before == (after[0], after[1] + UINT8_OFFSET) else None
 
 
 def _reads(op: Op, index: int, type_name: str) -> bool:

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from ai_edge_litert import schema_py_generated as schema
 from support.float_graphs import SAME, FloatGraph
 
 from keras_bnn.converter import convert
 from keras_bnn.converter.flatbuffer import read_model
 from keras_bnn.converter.report import bytes_text, dims_text, table
-
-
-@pytest.fixture
-def source() -> bytes:
-    """A first layer, a max-pool before batch normalization, a sign with a float user, a real-valued last layer."""
-    graph = FloatGraph()
-    x = graph.add_input("x", (-1, 10, 10, 3))
-    y = graph.pool(graph.conv(x, graph.kernel((32, 3, 3, 3), 1.0)))
-    y = graph.shift(graph.scale(y, graph.bias(32)), graph.bias(32))
-    y = graph.conv(graph.sign(y), graph.kernel((40, 2, 2, 32)), graph.bias(40))
-    y = graph.dense(graph.sign(graph.flatten(y)), graph.kernel((20, 360)), graph.bias(20))
-    real = graph.rng.normal(size=(5, 20)).astype("f")
-    return graph.finish(graph.op("SOFTMAX", [graph.dense(graph.sign(y), real)], (-1, 5)))
 
 
 def test_report(source: bytes) -> None:
