@@ -178,6 +178,6 @@ struct IntTiles {
 }  // namespace
 
 extern const KernelSet kAvx2Kernels =
-    KernelSetOf<Avx2Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx2", 1 << 16);
+    KernelSetOf<Avx2Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx2", 300);
 
 }  // namespace keras_bnn

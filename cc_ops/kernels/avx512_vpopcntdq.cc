@@ -119,6 +119,6 @@ struct IntTiles {
 }  // namespace
 
 extern const KernelSet kAvx512VpopcntdqKernels =
-    KernelSetOf<Avx512Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx512_vpopcntdq", 1 << 17);
+    KernelSetOf<Avx512Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx512_vpopcntdq", 800);
 
 }  // namespace keras_bnn

@@ -136,7 +136,7 @@ void Conv2D::RunOn(const X* x, ThreadPool& pool) {
   const auto panels = static_cast<int>(CeilDiv<std::int64_t>(pixels, panel_pixels_));
   const int blocks = kernel_.blocks();
   const std::int64_t steps = pixels * blocks * kernel_.taps * TapSize();
-  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kernels_->steps_per_thread + 1));
+  const int threads = pool.UsefulThreads(threads_, steps / kernels_->steps_per_microsecond);
 
   int ranges = 1;  // of blocks
   if (threads > 1 && !epilogue_.SplitsWords()) ranges = std::min(blocks, CeilDiv(threads * kTasksPerThread, panels));

@@ -86,9 +86,9 @@ struct KernelSet {
   // Pixels per call of the accumulate functions, at most kMaxTilePixels.
   int tile_pixels;
 
-  // Work that takes about as long as to wake a thread, in steps: one word or value of x times the 32 channels of a
-  // block.
-  int steps_per_thread;
+  // About how many steps a thread does in a microsecond, to tell whether work is worth sharing. A step is one word or
+  // value of x times the 32 channels of a block.
+  int steps_per_microsecond;
 
   // acc[pixel][channel] = bits - 2 * popcount(x ^ kernel), summed over taps and words. For a sum of products, `bits` is
   // the number of used bits of all taps. rows is [tap][pixel], kernel is [tap][word][channel]; at least 1 tap and 1

@@ -276,11 +276,11 @@ struct KernelSetOf {
     DispatchTile<IntTiles<X>::template Tile, kTilePixels>(pixels, rows, taps, channels, kernel, zero_point, acc);
   }
 
-  static constexpr KernelSet Named(const char* name, int steps_per_thread) {
+  static constexpr KernelSet Named(const char* name, int steps_per_microsecond) {
     using T = Transforms<Lanes>;
     return {name,
             kTilePixels,
-            steps_per_thread,
+            steps_per_microsecond,
             AccumulateBits,
             AccumulateDepthwiseBits,
             CompareDepthwiseBits,

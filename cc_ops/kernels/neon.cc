@@ -330,7 +330,7 @@ void PackFloat(const float* x, int channels, Word* words) {
 }
 
 constexpr KernelSet NeonKernels() {
-  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("neon", 1 << 13);
+  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("neon", 100);
   set.floats_from_int = FloatsFromInt;
   set.bits_from_int = BitsFromInt;
   set.pack_float = PackFloat;

@@ -81,7 +81,6 @@ struct IntTiles {
 
 }  // namespace
 
-extern const KernelSet kScalarKernels =
-    KernelSetOf<ScalarLanes, 4, BitsTile, FloatTile, IntTiles>::Named("scalar", 1 << 13);
+extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, 4, BitsTile, FloatTile, IntTiles>::Named("scalar", 50);
 
 }  // namespace keras_bnn

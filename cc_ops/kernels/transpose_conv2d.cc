@@ -68,7 +68,7 @@ void TransposeConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& p
   const auto panels = static_cast<int>(batch_ * vertical_.output * panels_of_row);
   const int blocks = kernel_.blocks();
   const std::int64_t steps = batch_ * vertical_.input * horizontal_.input * blocks * kernel_.taps * kernel_.words;
-  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kernels_->steps_per_thread + 1));
+  const int threads = pool.UsefulThreads(threads_, steps / kernels_->steps_per_microsecond);
   const int ranges =  // of blocks
       threads > 1 && panels > 0 ? std::min(blocks, CeilDiv(threads * kTasksPerThread, panels)) : 1;
   const std::int64_t image_size = std::int64_t{vertical_.input} * horizontal_.input * kernel_.words;

@@ -29,7 +29,7 @@ class Conv2DThreadsTest : public KernelSetTest {
     const int tap = layer.input == ConvInput::kBits ? layer.kernel.words : layer.kernel.channels;
     const std::int64_t steps_per_image =
         std::int64_t{layer.side} * layer.side * layer.kernel.blocks() * layer.kernel.taps * tap;
-    return static_cast<int>(std::int64_t{9} * kernels().steps_per_thread / 2 / steps_per_image) + 1;
+    return static_cast<int>(1000 * kernels().steps_per_microsecond / steps_per_image) + 1;
   }
 
   void ExpectSameBitsOnAllThreads(const Layer& layer) {
