@@ -2,7 +2,6 @@
 #ifndef KERAS_BNN_KERNELS_PEAK_H_
 #define KERAS_BNN_KERNELS_PEAK_H_
 
-#include "core/thread_pool.h"
 #include "kernels/kernel_set.h"
 
 namespace keras_bnn {
@@ -11,7 +10,7 @@ enum class PeakInput { kBits, kFloat32, kInt8 };
 
 // Multiply-accumulates per second of the sums alone, by so many threads at once, each on one tile that its first cache
 // holds. Takes some tens of milliseconds.
-double MeasurePeak(const KernelSet& kernels, PeakInput input, int threads, ThreadPool* pool);
+double MeasurePeak(const KernelSet& kernels, PeakInput input, int threads);
 
 }  // namespace keras_bnn
 

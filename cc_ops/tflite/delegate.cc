@@ -230,8 +230,7 @@ double KerasBnnMeasurePeak(const char* kernel_set, int x_bits, int threads) {
   if (threads < 1 || (x_bits != 1 && x_bits != 8 && x_bits != 32)) return 0;
   const PeakInput input = x_bits == 1 ? PeakInput::kBits : x_bits == 8 ? PeakInput::kInt8 : PeakInput::kFloat32;
   try {
-    keras_bnn::ThreadPool pool;
-    return keras_bnn::MeasurePeak(keras_bnn::ChooseKernelSet(kernel_set), input, threads, &pool);
+    return keras_bnn::MeasurePeak(keras_bnn::ChooseKernelSet(kernel_set), input, threads);
   } catch (const std::exception&) {
     return 0;
   }
