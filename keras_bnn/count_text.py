@@ -8,10 +8,10 @@ def short_count(count: int) -> str:
 
     Example:
 
-    >>> short_count(14_479_360), short_count(999), short_count(0)
-    ('14.5 M', '999', '')
+    >>> short_count(14_479_360), short_count(1_210 * 10**9), short_count(999), short_count(0)
+    ('14.5 M', '1.21 T', '999', '')
     """
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= 0.9995 * size:
             value = count / size
             return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"

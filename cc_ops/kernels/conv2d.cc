@@ -13,6 +13,9 @@ constexpr int kPanelPixels = 64;
 
 constexpr int kTasksPerThread = 4;
 
+// Words of groups that a thread regroups in a microsecond, about.
+constexpr std::int64_t kRegroupedPerMicrosecond = 300;
+
 // The row that taps outside the image read.
 std::vector<Word> MakePaddingRow(const ConvLayer& layer) {
   std::vector<Word> row(layer.kernel.words, 0);
@@ -112,7 +115,8 @@ const Word* Conv2D::Regroup(const Word* x, ThreadPool& pool) {
   const int words_in = WordsFor(kernel_.groups * kernel_.channels);
   const int words_out = kernel_.groups * kernel_.words;
   const auto rows = static_cast<int>(batch_ * vertical_.input);
-  pool.ParallelFor(rows, threads_, [&](int row, int) {
+  const auto words = static_cast<std::int64_t>(regrouped_.size());
+  pool.ParallelFor(rows, pool.UsefulThreads(threads_, words / kRegroupedPerMicrosecond), [&](int row, int) {
     const std::int64_t first = std::int64_t{row} * horizontal_.input;
     for (std::int64_t pixel = first; pixel < first + horizontal_.input; ++pixel) {
       for (int group = 0; group < kernel_.groups; ++group) {

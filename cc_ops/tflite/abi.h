@@ -150,6 +150,7 @@ KERAS_BNN_CHECK_OFFSET(TfLiteContext, ReportError, 40);
 KERAS_BNN_CHECK_OFFSET(TfLiteContext, GetNodeAndRegistration, 56);
 KERAS_BNN_CHECK_OFFSET(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels, 64);
 KERAS_BNN_CHECK_OFFSET(TfLiteContext, recommended_num_threads, 72);
+KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, profiling_string, 32);
 KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, builtin_code, 40);
 KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, custom_name, 48);
 KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, version, 56);

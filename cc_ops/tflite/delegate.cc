@@ -3,15 +3,18 @@
 // Rules that hold on all stock runtimes: TfLiteRegistration is passed by value and must be at least as large as the
 // runtime's; flags must be kAllowDynamicTensors; the execution plan must be copied before nodes are replaced; original
 // nodes can be read in init only. No exception leaves this file.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "core/refusal.h"
 #include "keras_bnn/keras_bnn.h"
+#include "kernels/peak.h"
 #include "tflite/abi.h"
 #include "tflite/partition.h"
 
@@ -20,9 +23,14 @@ namespace {
 
 constexpr char kIsaVariable[] = "KERAS_BNN_ISA";
 
+struct DelegateOptions {
+  const KernelSet* kernels;
+  bool profile;
+};
+
 class Delegate {
  public:
-  explicit Delegate(const KernelSet& kernels) : kernels_(&kernels) {
+  explicit Delegate(const DelegateOptions& options) : options_(options) {
     base_.data_ = this;
     base_.Prepare = Prepare;
     base_.flags = kAllowDynamicTensors;
@@ -31,17 +39,29 @@ class Delegate {
   TfLiteDelegate* base() { return &base_; }
   static Delegate* From(TfLiteDelegate* base) { return static_cast<Delegate*>(base->data_); }
 
+  // Writes the ops of all partitions, at most `capacity`, and returns how many there are.
+  int Profile(KerasBnnOpProfile* ops, int capacity);
+
  private:
+  // What the runtime keeps for a node of ours.
+  struct Node {
+    Delegate* delegate;
+    Partition partition;
+  };
+
   static TfLiteStatus Prepare(TfLiteContext* context, TfLiteDelegate* base);
   static TfLiteStatus ReplaceOps(TfLiteContext* context, TfLiteDelegate* base);
   static void* InitPartition(TfLiteContext* context, const char* buffer, std::size_t length);
   static void FreePartition(TfLiteContext* context, void* buffer);
   static TfLiteStatus PreparePartition(TfLiteContext* context, TfLiteNode* node);
   static TfLiteStatus RunPartition(TfLiteContext* context, TfLiteNode* node);
+  static const char* SummarizePartition(const TfLiteContext* context, const TfLiteNode* node);
 
   TfLiteDelegate base_ = {};
-  const KernelSet* kernels_;
+  const DelegateOptions options_;
   ThreadPool pool_;
+  std::mutex mutex_;                // guards nodes_: interpreters may be made and freed at the same time
+  std::vector<const Node*> nodes_;  // of all interpreters, in the order in which they were made
 };
 
 // Calls function() and turns what it throws into a reported error. The line ends here because Python's interpreter
@@ -85,6 +105,7 @@ TfLiteStatus Delegate::ReplaceOps(TfLiteContext* context, TfLiteDelegate* base) 
   registration.free = FreePartition;
   registration.prepare = PreparePartition;
   registration.invoke = RunPartition;
+  registration.profiling_string = SummarizePartition;
   registration.custom_name = "KerasBnnDelegate";
   registration.version = 1;
   return context->ReplaceNodeSubsetsWithDelegateKernels(context, registration,
@@ -94,39 +115,63 @@ TfLiteStatus Delegate::ReplaceOps(TfLiteContext* context, TfLiteDelegate* base) 
 void* Delegate::InitPartition(TfLiteContext* context, const char* buffer, std::size_t) {
   const auto& params = *reinterpret_cast<const TfLiteDelegateParams*>(buffer);
   Delegate* delegate = From(params.delegate);
-  std::unique_ptr<Partition> partition;
+  std::unique_ptr<Node> node;
   Guarded(context, [&] {
-    partition = std::make_unique<Partition>(context, params, *delegate->kernels_, &delegate->pool_);
+    const DelegateOptions& options = delegate->options_;
+    node.reset(new Node{delegate, {context, params, *options.kernels, &delegate->pool_, options.profile}});
+    const std::lock_guard<std::mutex> lock(delegate->mutex_);
+    delegate->nodes_.push_back(node.get());
     return kTfLiteOk;
   });
-  return partition.release();  // null makes PreparePartition fail; the reason is reported already
+  return node.release();  // null makes PreparePartition fail; the reason is reported already
 }
 
-void Delegate::FreePartition(TfLiteContext*, void* buffer) { delete static_cast<Partition*>(buffer); }
+void Delegate::FreePartition(TfLiteContext*, void* buffer) {
+  const std::unique_ptr<const Node> node(static_cast<Node*>(buffer));
+  if (node == nullptr) return;
+  const std::lock_guard<std::mutex> lock(node->delegate->mutex_);
+  auto& nodes = node->delegate->nodes_;
+  nodes.erase(std::remove(nodes.begin(), nodes.end(), node.get()), nodes.end());
+}
 
-TfLiteStatus Delegate::PreparePartition(TfLiteContext* context, TfLiteNode* node) {
-  auto* partition = static_cast<Partition*>(node->user_data);
-  if (partition == nullptr) return kTfLiteError;
+TfLiteStatus Delegate::PreparePartition(TfLiteContext* context, TfLiteNode* base) {
+  auto* node = static_cast<Node*>(base->user_data);
+  if (node == nullptr) return kTfLiteError;
   return Guarded(context, [&] {
-    partition->Prepare(context);
+    node->partition.Prepare(context);
     return kTfLiteOk;
   });
 }
 
-TfLiteStatus Delegate::RunPartition(TfLiteContext* context, TfLiteNode* node) {
+TfLiteStatus Delegate::RunPartition(TfLiteContext* context, TfLiteNode* base) {
   return Guarded(context, [&] {
-    static_cast<Partition*>(node->user_data)->Run(context);
+    static_cast<Node*>(base->user_data)->partition.Run(context);
     return kTfLiteOk;
   });
 }
 
-// The kernel set that the options or, without one, the environment ask for; else the best one.
-const KernelSet& WantedKernelSet(char** keys, char** values, std::size_t count) {
-  const char* isa = nullptr;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (std::strcmp(keys[i], "isa") != 0) Refuse("the delegate has no option \"%.40s\"; expected isa", keys[i]);
-    isa = values[i];
+// What the runtime's own profiler calls a node of ours.
+const char* Delegate::SummarizePartition(const TfLiteContext*, const TfLiteNode* base) {
+  const auto* node = static_cast<const Node*>(base->user_data);
+  return node == nullptr ? nullptr : node->partition.summary().c_str();
+}
+
+int Delegate::Profile(KerasBnnOpProfile* ops, int capacity) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  int count = 0;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const Partition& partition = nodes_[i]->partition;
+    for (int op = 0; op < partition.ops(); ++op, ++count) {
+      if (count >= capacity) continue;
+      ops[count] = partition.Profile(op);
+      ops[count].partition = static_cast<int>(i);
+    }
   }
+  return count;
+}
+
+// The kernel set of this name or, without one, the one that the environment asks for; else the best one.
+const KernelSet& WantedKernelSet(const char* isa) {
   if (isa != nullptr) return ChooseKernelSet(isa);
   try {
     return ChooseKernelSet(std::getenv(kIsaVariable));
@@ -135,14 +180,35 @@ const KernelSet& WantedKernelSet(char** keys, char** values, std::size_t count) 
   }
 }
 
+bool ReadSwitch(const char* key, const char* value) {
+  const bool on = std::strcmp(value, "1") == 0;
+  if (!on && std::strcmp(value, "0") != 0) Refuse("the option \"%s\" is \"%.40s\"; expected 0 or 1", key, value);
+  return on;
+}
+
+DelegateOptions ReadOptions(char** keys, char** values, std::size_t count) {
+  const char* isa = nullptr;
+  bool profile = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (std::strcmp(keys[i], "isa") == 0) {
+      isa = values[i];
+    } else if (std::strcmp(keys[i], "profile") == 0) {
+      profile = ReadSwitch(keys[i], values[i]);
+    } else {
+      Refuse("the delegate has no option \"%.40s\"; expected isa or profile", keys[i]);
+    }
+  }
+  return {&WantedKernelSet(isa), profile};
+}
+
 }  // namespace
 }  // namespace keras_bnn
 
 TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values, size_t num_options,
                                               void (*report_error)(const char*)) {
   try {
-    const keras_bnn::KernelSet& kernels = keras_bnn::WantedKernelSet(options_keys, options_values, num_options);
-    return (new keras_bnn::Delegate(kernels))->base();
+    const auto options = keras_bnn::ReadOptions(options_keys, options_values, num_options);
+    return (new keras_bnn::Delegate(options))->base();
   } catch (const keras_bnn::Refusal& refusal) {
     if (report_error != nullptr) report_error((std::string("keras-bnn: ") + refusal.what()).c_str());
   } catch (...) {
@@ -153,6 +219,21 @@ TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** option
 
 void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) {
   if (delegate != nullptr) delete keras_bnn::Delegate::From(delegate);
+}
+
+int KerasBnnGetProfile(TfLiteDelegate* delegate, KerasBnnOpProfile* ops, int capacity) {
+  return keras_bnn::Delegate::From(delegate)->Profile(ops, capacity);
+}
+
+double KerasBnnMeasurePeak(const char* kernel_set, int x_bits, int threads) {
+  using keras_bnn::PeakInput;
+  if (threads < 1 || (x_bits != 1 && x_bits != 8 && x_bits != 32)) return 0;
+  const PeakInput input = x_bits == 1 ? PeakInput::kBits : x_bits == 8 ? PeakInput::kInt8 : PeakInput::kFloat32;
+  try {
+    return keras_bnn::MeasurePeak(keras_bnn::ChooseKernelSet(kernel_set), input, threads);
+  } catch (const std::exception&) {
+    return 0;
+  }
 }
 
 const char* KerasBnnVersion(void) { return KERAS_BNN_VERSION; }

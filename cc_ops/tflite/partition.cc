@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 
+#include "core/clock.h"
 #include "core/refusal.h"
 
 namespace keras_bnn {
@@ -42,15 +43,13 @@ TfLiteIntArray* MakeIntArray(const std::vector<int>& values) {
 
 }  // namespace
 
-std::string Partition::Step::Name(const TfLiteContext* context) const {
-  if (outputs.empty()) return name;
-  const char* tensor = context->tensors[outputs[0]].name;
-  return name + " (output \"" + std::string(tensor == nullptr ? "unnamed" : tensor).substr(0, 100) + "\")";
+std::string Partition::Step::Name() const {
+  return outputs.empty() ? name : name + " (output \"" + output.substr(0, 100) + "\")";
 }
 
 Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels,
-                     ThreadPool* pool)
-    : kernels_(&kernels), pool_(pool) {
+                     ThreadPool* pool, bool profile)
+    : kernels_(&kernels), pool_(pool), profile_(profile) {
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
   std::set<int> used;  // tensors that a step has read or written
   for (int i = 0; i < nodes.size; ++i) {
@@ -61,6 +60,7 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
     }
     Step step;
     step.name = registration->custom_name;
+    step.node = nodes.data[i];
     step.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
     step.outputs.assign(node->outputs->data, node->outputs->data + node->outputs->size);
     used.insert(step.inputs.begin(), step.inputs.end());
@@ -70,13 +70,17 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
         Refuse("%s: an output is left out, or read or written before; expected tensors of its own", step.name.c_str());
       }
     }
+    if (!step.outputs.empty()) {
+      const char* output = context->tensors[step.outputs[0]].name;
+      step.output = output == nullptr ? "unnamed" : output;
+    }
     step.input_data.resize(step.inputs.size());
     step.output_data.resize(step.outputs.size());
     try {
       step.op = MakeOp(step.name.c_str(), static_cast<const std::uint8_t*>(node->custom_initial_data),
                        static_cast<std::size_t>(node->custom_initial_data_size));
     } catch (const Refusal& refusal) {
-      Refuse("%s: %s", step.Name(context).c_str(), refusal.what());
+      Refuse("%s: %s", step.Name().c_str(), refusal.what());
     }
     for (const int input : step.inputs) {
       if (Inner* inner = FindInner(input)) inner->last_step = i;
@@ -91,6 +95,30 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
     }
     steps_.push_back(std::move(step));
   }
+  summary_ = Summarize();
+}
+
+std::string Partition::Summarize() const {
+  std::vector<std::pair<std::string, int>> kinds;
+  for (const Step& step : steps_) {
+    const auto same = [&](const auto& kind) { return kind.first == step.name; };
+    const auto found = std::find_if(kinds.begin(), kinds.end(), same);
+    if (found == kinds.end()) {
+      kinds.emplace_back(step.name, 1);
+    } else {
+      ++found->second;
+    }
+  }
+  std::string text;
+  for (const auto& [name, count] : kinds) {
+    text += (text.empty() ? "" : "+") + name + (count == 1 ? "" : " x " + std::to_string(count));
+  }
+  return text;
+}
+
+KerasBnnOpProfile Partition::Profile(int op) const {
+  const Step& step = steps_[op];
+  return {0, step.node, step.name.c_str(), step.output.c_str(), step.nanoseconds};
 }
 
 Partition::Inner* Partition::FindInner(int tensor) {
@@ -135,7 +163,7 @@ void Partition::Prepare(TfLiteContext* context) {
     try {
       dims = step.op->Prepare(inputs, outputs, resources);
     } catch (const Refusal& refusal) {
-      Refuse("%s: %s", step.Name(context).c_str(), refusal.what());
+      Refuse("%s: %s", step.Name().c_str(), refusal.what());
     }
     for (std::size_t i = 0; i < step.outputs.size(); ++i) {
       if (Inner* inner = FindInner(step.outputs[i])) {
@@ -144,7 +172,7 @@ void Partition::Prepare(TfLiteContext* context) {
       }
       TfLiteIntArray* size = MakeIntArray(dims[i]);
       if (size == nullptr || context->ResizeTensor(context, &context->tensors[step.outputs[i]], size) != kTfLiteOk) {
-        Refuse("%s: the runtime could not resize output %zu", step.Name(context).c_str(), i);
+        Refuse("%s: the runtime could not resize output %zu", step.Name().c_str(), i);
       }
     }
   }
@@ -188,10 +216,15 @@ void Partition::Run(TfLiteContext* context) {
     return inner == nullptr ? context->tensors[index].data : arena + inner->offset;
   };
   const Resources resources = {*kernels_, *pool_, threads_};
+  std::uint64_t begin = profile_ ? Nanoseconds() : 0;
   for (Step& step : steps_) {
     for (std::size_t i = 0; i < step.inputs.size(); ++i) step.input_data[i] = data(step.inputs[i]);
     for (std::size_t i = 0; i < step.outputs.size(); ++i) step.output_data[i] = data(step.outputs[i]);
     step.op->Run(step.input_data, step.output_data, resources);
+    if (!profile_) continue;
+    const std::uint64_t end = Nanoseconds();
+    step.nanoseconds = end - begin;
+    begin = end;
   }
 }
 

@@ -5,11 +5,13 @@
 #ifndef KERAS_BNN_TFLITE_PARTITION_H_
 #define KERAS_BNN_TFLITE_PARTITION_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/thread_pool.h"
+#include "keras_bnn/keras_bnn.h"
 #include "kernels/kernel_set.h"
 #include "ops/op.h"
 #include "tflite/abi.h"
@@ -20,24 +22,34 @@ class Partition {
  public:
   // Reads the original nodes; only possible while the runtime initialises the partition. Refuses options it cannot
   // read.
-  Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels, ThreadPool* pool);
+  Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels, ThreadPool* pool,
+            bool profile);
 
   // Sizes all tensors from the inputs' present sizes and plans the arena.
   void Prepare(TfLiteContext* context);
 
   void Run(TfLiteContext* context);
 
+  // How many ops of each kind, such as "BnnQuantize+BnnConv2D x 12".
+  const std::string& summary() const { return summary_; }
+
+  int ops() const { return static_cast<int>(steps_.size()); }
+  KerasBnnOpProfile Profile(int op) const;  // its partition is the caller's to fill in
+
  private:
   struct Step {
     std::string name;         // of the op
+    std::string output;       // the name of its first output
+    int node = 0;             // its index in the runtime's graph, which is that of the file
     std::vector<int> inputs;  // indices of the runtime's tensors
     std::vector<int> outputs;
     std::unique_ptr<Op> op;
     std::vector<const void*> input_data;  // filled for each run
     std::vector<void*> output_data;       // the same
+    std::uint64_t nanoseconds = 0;        // of the last run, if it was timed
 
     // What errors call the step: its op and its first output.
-    std::string Name(const TfLiteContext* context) const;
+    std::string Name() const;
   };
 
   // A tensor between two steps.
@@ -48,12 +60,15 @@ class Partition {
     int last_step = 0;       // that reads it
   };
 
+  std::string Summarize() const;
   Inner* FindInner(int tensor);
   TensorInfo Describe(const TfLiteContext* context, int tensor);
   void PlanArena(const TfLiteContext* context);
 
   const KernelSet* kernels_;
   ThreadPool* pool_;
+  const bool profile_;  // whether runs are timed
+  std::string summary_;
   int threads_ = 1;  // as of the last Prepare: the scratch of the ops is made for so many
   std::vector<Step> steps_;
   std::vector<std::pair<int, Inner>> inner_;  // by tensor index

@@ -1,4 +1,4 @@
-"""Measures the latency of a .tflite file on the installed runtime, for 1 to N threads.
+"""Measures the latency of a .tflite file on the installed runtime, and of each packed op in it, for 1 to N threads.
 
 First checks the outputs: those of the chosen kernels must equal those of the scalar kernels, bit for bit. With
 --reference also compares with another .tflite file of the same model, and measures both in turns in one run.
@@ -44,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Checks, measures and prints."""
     from keras_bnn.cli.latency import measure
+    from keras_bnn.cli.op_profile import profile_ops
+    from keras_bnn.converter import inspect
     from keras_bnn.runtime import Interpreter, cpu_info, stock_runtime
 
     files = {"file": args.file} if args.reference is None else {"file": args.file, "reference": args.reference}
@@ -56,13 +58,18 @@ def run(args: argparse.Namespace) -> int:
         "bytes": {name: os.path.getsize(path) for name, path in files.items()},
         "check": _check(args.file, args.reference, inputs),
         "latency_us": [],
+        "profile": [],
     }
+    inspection = inspect(args.file)
+    batch = {name: array[: args.batch] for name, array in inputs.items()}
     for threads in range(1, args.threads + 1):
         interpreters = {name: Interpreter(path, num_threads=threads) for name, path in files.items()}
-        for interpreter in interpreters.values():
-            interpreter.predict({name: array[: args.batch] for name, array in inputs.items()}, batch_size=args.batch)
+        profiled = Interpreter(args.file, num_threads=threads, profile=True)
+        for interpreter in (*interpreters.values(), profiled):
+            interpreter.predict(batch, batch_size=args.batch)
         latencies = measure({name: each.invoke for name, each in interpreters.items()}, args.seconds)
         result["latency_us"].append({"threads": threads, **{name: each._asdict() for name, each in latencies.items()}})
+        result["profile"].append(profile_ops(profiled, inspection, threads, args.batch, args.seconds))
     print(json.dumps(result, indent=2) if args.json else _table(result))
     return 0
 
@@ -120,6 +127,8 @@ def _check(path: str, reference: str | None, inputs: dict[str, np.ndarray]) -> d
 
 def _table(result: dict[str, Any]) -> str:
     """The result as text."""
+    from keras_bnn.cli.op_profile_text import profile_text
+
     check, cpu = result["check"], result["cpu"]
     lines = [
         f"{result['runtime']}, {cpu['machine']}, kernels {cpu['chosen_kernel_set']}, batch {result['batch']}",
@@ -139,6 +148,8 @@ def _table(result: dict[str, Any]) -> str:
         if "reference" in row:
             cells.append(f"{row['reference']['median'] / row['file']['median']:.2f} times as fast")
         lines.append(f"{row['threads']} thread{'s' if row['threads'] > 1 else ' '}  " + "   ".join(cells))
+    for profile in result["profile"]:
+        lines += ["", *profile_text(profile)]
     return "\n".join(lines)
 
 

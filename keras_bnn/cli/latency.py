@@ -48,15 +48,16 @@ def measure(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[s
     while time.perf_counter() < end:
         for name, call in calls.items():
             times[name] += [_time(call) for _ in range(block_sizes[name])]
-    return {name: _summarize(values) for name, values in times.items()}
+    return {name: summarize(np.array(values) * 1e6) for name, values in times.items()}
+
+
+def summarize(microseconds: np.ndarray) -> Latency:
+    """Returns what the times of the calls are like."""
+    median, p10, p90 = np.percentile(microseconds, [50, 10, 90])
+    return Latency(float(median), float(p10), float(p90), len(microseconds))
 
 
 def _time(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
-
-
-def _summarize(seconds: list[float]) -> Latency:
-    median, p10, p90 = np.percentile(np.array(seconds) * 1e6, [50, 10, 90])
-    return Latency(float(median), float(p10), float(p90), len(seconds))

@@ -14,15 +14,18 @@ from __future__ import annotations
 
 from keras_bnn.runtime.interpreter import Interpreter, TensorSpec
 from keras_bnn.runtime.library import CpuInfo, cpu_info, delegate_path
+from keras_bnn.runtime.profile import OpProfile, measure_peak
 from keras_bnn.runtime.stock import StockRuntime, load_delegate, stock_runtime
 
 __all__ = [
     "CpuInfo",
     "Interpreter",
+    "OpProfile",
     "StockRuntime",
     "TensorSpec",
     "cpu_info",
     "delegate_path",
     "load_delegate",
+    "measure_peak",
     "stock_runtime",
 ]

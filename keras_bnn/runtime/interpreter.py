@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_bnn.runtime.profile import OpProfile, read_profile
 from keras_bnn.runtime.stock import load_delegate, stock_runtime
 
 Inputs = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
@@ -44,6 +45,7 @@ class Interpreter:
         model: Path of the file, or its bytes.
         num_threads: Threads of one prediction. The runtime's own default, one thread, when None.
         isa: Kernel set to use, one of `cpu_info()["supported_kernel_sets"]`; the best one when None.
+        profile: Whether to time each packed op, for `profile()`.
 
     Attributes:
         inputs: `TensorSpec` of each input, in the order of the file.
@@ -63,7 +65,11 @@ class Interpreter:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | bytes, num_threads: int | None = None, isa: str | None = None
+        self,
+        model: str | os.PathLike[str] | bytes,
+        num_threads: int | None = None,
+        isa: str | None = None,
+        profile: bool = False,
     ) -> None:
         if num_threads is not None and num_threads < 1:
             raise ValueError(f"num_threads is {num_threads}: it must be at least 1, or None for the runtime's default.")
@@ -71,9 +77,13 @@ class Interpreter:
         source: dict[str, Any] = {"model_content": model} if isinstance(model, bytes) else {"model_path": self._name}
         _check_is_tflite(model, self._name)
         runtime = stock_runtime()
-        delegates = [load_delegate() if isa is None else load_delegate(isa=isa)]
+        options: dict[str, object] = {} if isa is None else {"isa": isa}
+        self._delegate = load_delegate(**options, **({"profile": 1} if profile else {}))
+        self._profile = profile
         try:
-            self._interpreter = runtime.Interpreter(**source, experimental_delegates=delegates, num_threads=num_threads)
+            self._interpreter = runtime.Interpreter(
+                **source, experimental_delegates=[self._delegate], num_threads=num_threads
+            )
             self.inputs, self.outputs = _signature(self._interpreter)
             if not any(None in spec.shape[1:] for spec in self.inputs):  # else the shapes in the file mean nothing
                 self._interpreter.allocate_tensors()
@@ -119,6 +129,18 @@ class Interpreter:
     def invoke(self) -> None:
         """Runs the model once more on the inputs of the last run: what a benchmark times."""
         self._interpreter.invoke()
+
+    def profile(self) -> list[OpProfile]:
+        """Returns how long each packed op took in the last run, in the order in which they ran.
+
+        Raises:
+            ValueError: when the interpreter was made without `profile=True`.
+        """
+        if not self._profile:
+            raise ValueError(f"{self._name} is not profiled: make the interpreter with profile=True.")
+        return read_profile(
+            self._delegate._get_native_delegate_pointer()
+        )  # the method that runtimes' interpreters call
 
     def _run(self, batch: list[np.ndarray]) -> list[np.ndarray]:
         """Runs one batch, after resizing the inputs where its shapes differ from those of the last run."""

@@ -24,6 +24,18 @@ class CpuInfo(TypedDict):
     library_path: str
 
 
+class OpProfileStruct(ctypes.Structure):
+    """KerasBnnOpProfile of keras_bnn.h."""
+
+    _fields_ = (
+        ("partition", ctypes.c_int),
+        ("node", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("output", ctypes.c_char_p),
+        ("nanoseconds", ctypes.c_uint64),
+    )
+
+
 def delegate_path() -> str:
     """Returns the path of the shared library, which is an external delegate for every TFLite and LiteRT runtime.
 
@@ -46,7 +58,7 @@ def delegate_path() -> str:
 
 @functools.cache
 def load_library() -> ctypes.CDLL:
-    """Loads the shared library and declares the functions that `cpu_info` calls.
+    """Loads the shared library and declares its functions, but those that a runtime calls.
 
     Raises:
         FileNotFoundError: when the package was not built.
@@ -63,6 +75,12 @@ def load_library() -> ctypes.CDLL:
         ("KerasBnnKernelSetName", ctypes.c_char_p, [ctypes.c_int]),
         ("KerasBnnKernelSetSupported", ctypes.c_int, [ctypes.c_int]),
         ("KerasBnnChosenKernelSet", ctypes.c_char_p, []),
+        (
+            "KerasBnnGetProfile",
+            ctypes.c_int,
+            [ctypes.c_void_p, ctypes.POINTER(OpProfileStruct), ctypes.c_int],
+        ),
+        ("KerasBnnMeasurePeak", ctypes.c_double, [ctypes.c_char_p, ctypes.c_int, ctypes.c_int]),
     ):
         function = getattr(library, name)
         function.restype = restype

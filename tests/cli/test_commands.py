@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -155,11 +156,42 @@ class TestBenchmark:
             for name in ("file", "reference"):
                 assert 0 < row[name]["p10"] <= row[name]["median"] <= row[name]["p90"]
 
+    def test_profile(self, files, capsys: pytest.CaptureFixture[str]) -> None:
+        argv = ["benchmark", str(files.packed), "--seconds", "0.05", "--json", "--threads", "2", "--batch", "3"]
+        assert main(argv) == 0
+        profiles = json.loads(capsys.readouterr().out)["profile"]
+        assert [profile["threads"] for profile in profiles] == [1, 2]
+        for profile in profiles:
+            ops, whole = profile["ops"], profile["whole_us"]["median"]
+            assert [(op["name"], op["precision"], op["input_shape"], op["output_shape"]) for op in ops] == [
+                ("BnnConv2D", "1x32", [3, 6, 6, 2], [3, 4, 4, 40]),
+                ("BnnFullyConnected", "1x1", [3, 4, 4, 40], [3, 70]),
+                ("BnnFullyConnected", "1x1", [3, 70], [3, 5]),
+            ]
+            assert [op["macs"] for op in ops] == [3 * 4 * 4 * 40 * 3 * 3 * 2, 3 * 4 * 4 * 40 * 70, 3 * 70 * 5]
+            assert set(profile["peak_macs_per_second"]) == {"1x1", "1x32"}
+            for op in ops:
+                assert 0 < op["us"]["p10"] <= op["us"]["median"] <= op["us"]["p90"] < whole
+                assert op["share"] == pytest.approx(op["us"]["median"] / whole)
+                assert op["macs_per_second"] == pytest.approx(1e6 * op["macs"] / op["us"]["median"])
+                peak = profile["peak_macs_per_second"][op["precision"]]
+                assert op["peak_share"] == pytest.approx(op["macs_per_second"] / peak)
+            assert sum(op["share"] for op in ops) + profile["other"]["share"] == pytest.approx(1, abs=0.2)
+
+    def test_profile_of_a_file_without_packed_ops(self, files, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["benchmark", str(files.reference), "--seconds", "0.05", "--json"]) == 0
+        (profile,) = json.loads(capsys.readouterr().out)["profile"]
+        assert (profile["ops"], profile["peak_macs_per_second"], profile["other"]["share"]) == ([], {}, 1)
+        assert sum(profile["other"]["ops"].values()) > 5
+
     def test_table(self, files, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["benchmark", str(files.packed), "--seconds", "0.05"]) == 0
         text = capsys.readouterr().out
         assert "outputs equal to those of the scalar kernels on 64 random samples" in text
         assert "1 thread " in text
+        assert re.search(r"BnnConv2D +1x6x6x2 +1x4x4x40 +11\.5 k +\d+\.\d +\d+\.\d% +\d.* [MG] +\d+%\n", text)
+        assert re.search(r"\nthe runtime +\d+\.\d +\d+\.\d%\n", text)
+        assert re.search(r"\nPeak of these kernels, .*: .* 1x1, .* 1x32\.\n", text)
 
     def test_failure(self, files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "does not exist" in failure(capsys, "benchmark", tmp_path / "no.tflite")

@@ -7,6 +7,7 @@
 #define KERAS_BNN_KERAS_BNN_H_
 
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(_WIN32)
 #define KERAS_BNN_EXPORT __declspec(dllexport)
@@ -20,14 +21,32 @@ extern "C" {
 
 struct TfLiteDelegate;
 
-/* Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The one option is
-   "isa", the name of a kernel set; it wins over the environment variable KERAS_BNN_ISA. The delegate must outlive the
-   interpreters that use it. */
+/* Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The options are "isa",
+   the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and "profile", "1" to time each op
+   ("0" without it). The delegate must outlive the interpreters that use it. */
 KERAS_BNN_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values,
                                                                       size_t num_options,
                                                                       void (*report_error)(const char*));
 
 KERAS_BNN_EXPORT void tflite_plugin_destroy_delegate(struct TfLiteDelegate* delegate);
+
+/* An op that the delegate runs. The texts live as long as the op's interpreter. */
+typedef struct KerasBnnOpProfile {
+  int partition;        /* ops of one number run one after the other, as one node of the runtime */
+  int node;             /* the op's index in its subgraph of the file */
+  const char* name;     /* of the op, such as "BnnConv2D" */
+  const char* output;   /* the name of its first output */
+  uint64_t nanoseconds; /* of its last run; 0 before the first, and without the option "profile" */
+} KerasBnnOpProfile;
+
+/* Writes the ops of a delegate's interpreters, each in the order in which they run, but no more than `capacity`.
+   Returns how many there are. Must not be called while an interpreter runs. */
+KERAS_BNN_EXPORT int KerasBnnGetProfile(struct TfLiteDelegate* delegate, KerasBnnOpProfile* ops, int capacity);
+
+/* Measures how many multiply-accumulates per second a kernel set (NULL: the best one) does at most on this machine: the
+   sums of binary weights with inputs of 1, 8 or 32 bits alone, from data in the first cache, on so many threads. Takes
+   some tens of milliseconds. 0 when the kernel set does not run here, or there is no such input. */
+KERAS_BNN_EXPORT double KerasBnnMeasurePeak(const char* kernel_set, int x_bits, int threads);
 
 /* The library's version, such as "0.1.0". */
 KERAS_BNN_EXPORT const char* KerasBnnVersion(void);

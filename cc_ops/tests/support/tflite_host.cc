@@ -303,4 +303,15 @@ int TfLiteHost::PartitionCount() const {
   return count;
 }
 
+std::vector<std::string> TfLiteHost::ProfilingStrings() const {
+  std::vector<std::string> texts;
+  for (const int index : plan_) {
+    const Node& node = nodes_[index];
+    if (node.registration.init == nullptr) continue;
+    const char* text = node.registration.profiling_string(&context_, &node.node);
+    texts.emplace_back(text == nullptr ? "" : text);
+  }
+  return texts;
+}
+
 }  // namespace keras_bnn

@@ -57,6 +57,7 @@ class TfLiteHost {
   std::vector<int> Dims(int tensor) const;
   bool HasData(int tensor) const;
   int PartitionCount() const;
+  std::vector<std::string> ProfilingStrings() const;            // what a profiler adds to the name of each partition
   const std::string& reports() const { return reports_; }       // all errors, one after the other
   const std::vector<int>& resized() const { return resized_; }  // tensors that ResizeTensor was called for
   void FailResizes() { resizes_fail_ = true; }

@@ -55,7 +55,14 @@ TEST_F(DelegateTest, DestroysNull) { tflite_plugin_destroy_delegate(nullptr); }
 
 TEST_F(DelegateTest, RefusesAnUnknownOption) {
   EXPECT_EQ(Create({"num_threads"}, {"4"}), nullptr);
-  EXPECT_EQ(last_report, "keras-bnn: the delegate has no option \"num_threads\"; expected isa");
+  EXPECT_EQ(last_report, "keras-bnn: the delegate has no option \"num_threads\"; expected isa or profile");
+}
+
+TEST_F(DelegateTest, TakesOneAndZeroForASwitch) {
+  EXPECT_NE(Create({"profile", "isa"}, {"1", "scalar"}), nullptr);
+  EXPECT_NE(Create({"profile"}, {"0"}), nullptr);
+  EXPECT_EQ(Create({"profile"}, {"true"}), nullptr);
+  EXPECT_EQ(last_report, "keras-bnn: the option \"profile\" is \"true\"; expected 0 or 1");
 }
 
 TEST_F(DelegateTest, TakesEverySupportedKernelSetByName) {
