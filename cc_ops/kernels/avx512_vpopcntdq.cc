@@ -4,6 +4,8 @@
 // vpopcntd per 512 binary multiply-accumulates; per word and pixel 2 x (xor, popcount, add) and one broadcast load.
 #include <immintrin.h>
 
+#include <cstddef>
+
 #include "kernels/avx512_real.h"
 #include "kernels/lanes.h"
 
@@ -78,11 +80,13 @@ struct CountTile {
     __m512i high[P];
     for (int p = 0; p < P; ++p) low[p] = high[p] = _mm512_setzero_si512();
     const Word* const* rows = tile.rows;
+    const Word* const* const end = rows + std::ptrdiff_t{tile.taps} * kMaxTilePixels;
     const Word* kernel = tile.kernel;
-    for (int tap = 0; tap < tile.taps; ++tap, rows += kMaxTilePixels) {
+    do {
       const Word* x[P];
       for (int p = 0; p < P; ++p) x[p] = rows[p];
-      for (int w = 0; w < tile.words; ++w, kernel += kBlockChannels) {
+      int w = 0;
+      do {
         const __m512i kernel_low = _mm512_loadu_si512(kernel);
         const __m512i kernel_high = _mm512_loadu_si512(kernel + kLanes);
         for (int p = 0; p < P; ++p) {
@@ -90,8 +94,10 @@ struct CountTile {
           low[p] = _mm512_add_epi32(low[p], _mm512_popcnt_epi32(_mm512_xor_si512(word, kernel_low)));
           high[p] = _mm512_add_epi32(high[p], _mm512_popcnt_epi32(_mm512_xor_si512(word, kernel_high)));
         }
-      }
-    }
+        kernel += kBlockChannels;
+      } while (++w < tile.words);
+      rows += kMaxTilePixels;
+    } while (rows != end);
 #pragma GCC unroll 8  // else GCC keeps the accumulators in memory
     for (int p = 0; p < P; ++p) finish(p, Counts{low[p], high[p]});
   }
