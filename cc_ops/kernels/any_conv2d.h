@@ -26,6 +26,10 @@ class AnyConv2D {
     std::visit([&](auto& conv) { conv.Run(x, data, pool); }, conv_);
   }
 
+  MemoryUse Memory() const {
+    return std::visit([](const auto& conv) { return conv.Memory(); }, conv_);
+  }
+
  private:
   using Either = std::variant<Conv2D, RealConv2D>;
 

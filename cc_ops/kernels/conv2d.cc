@@ -1,6 +1,7 @@
 #include "kernels/conv2d.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/bit_range.h"
 
@@ -96,9 +97,9 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
 void Conv2D::FillValues() {
   const int rows = rows_inside_.count() * columns_inside_.count();
   const std::size_t block_values = static_cast<std::size_t>(rows) * kBlockChannels;
-  values_.assign(kernel_.blocks() * block_values, 0);
+  std::vector<std::int32_t> all_values(kernel_.blocks() * block_values, 0);
   for (int block = 0; block < kernel_.blocks(); ++block) {
-    std::int32_t* values = values_.data() + block * block_values;
+    std::int32_t* values = all_values.data() + block * block_values;
     if (!tap_sums_.empty()) {
       const std::int32_t* tap_sums = tap_sums_.data() + static_cast<std::size_t>(block) * kernel_.taps * kBlockChannels;
       std::int32_t all_taps[kBlockChannels];
@@ -109,6 +110,17 @@ void Conv2D::FillValues() {
     for (std::size_t i = 0; i < block_values; ++i) values[i] += kernel_.taps * kernel_.channels + offset_;
     epilogue_.TurnIntoValues(values, rows, block);
   }
+  values_ = std::move(all_values);
+}
+
+MemoryUse Conv2D::Memory() const {
+  MemoryUse memory;
+  memory.weights = packed_kernel_.bytes() + tap_sums_.bytes() + values_.bytes();
+  memory.scratch = BytesIn(regrouped_);
+  for (const Panel& panel : panels_) {
+    memory.scratch += BytesIn(panel.rows) + BytesIn(panel.origins) + BytesIn(panel.value_rows);
+  }
+  return memory;
 }
 
 const Word* Conv2D::Regroup(const Word* x, ThreadPool& pool) {

@@ -17,6 +17,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/memory_use.h"
+#include "core/shared_array.h"
 #include "core/tap_ranges.h"
 #include "core/thread_pool.h"
 #include "core/window.h"
@@ -38,6 +40,8 @@ class Conv2D {
 
   // x and the outputs are NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
   void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
+
+  MemoryUse Memory() const;
 
  private:
   // The scratch of one thread.
@@ -62,8 +66,8 @@ class Conv2D {
   std::int32_t offset_;
   Epilogue epilogue_;
 
-  std::vector<Word> packed_kernel_;
-  std::vector<std::int32_t> tap_sums_;  // only for padding with zeros
+  SharedArray<Word> packed_kernel_;
+  SharedArray<std::int32_t> tap_sums_;  // only for padding with zeros
   std::vector<Word> padding_row_;
 
   std::int64_t batch_ = 0;
@@ -71,7 +75,7 @@ class Conv2D {
   int threads_ = 1;
   int panel_pixels_ = 1;
   TapRanges rows_inside_, columns_inside_;
-  std::vector<std::int32_t> values_;       // [block][of rows_inside_][of columns_inside_][32]
+  SharedArray<std::int32_t> values_;       // [block][of rows_inside_][of columns_inside_][32]
   std::vector<std::int64_t> tap_offsets_;  // of each tap from the first, in words of x
   std::vector<Panel> panels_;              // per thread
   std::vector<Word> regrouped_;            // x with each group's bits beginning at a word

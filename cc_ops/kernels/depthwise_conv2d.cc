@@ -1,6 +1,7 @@
 #include "kernels/depthwise_conv2d.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/bit_range.h"
 
@@ -35,17 +36,19 @@ DepthwiseConv2D::DepthwiseConv2D(const KernelSet& kernels, const ConvLayer& laye
       kernel_(layer.kernel),
       pad_value_(layer.pad_value),
       epilogue_(kernels, layer.kernel, layer.epilogue) {
+  std::vector<Word> packed;
   for (int block = 0; block < Words(); ++block) {
     for (int tap = 0; tap < kernel_.taps; ++tap) {
-      packed_kernel_.push_back(layer.weights[static_cast<std::size_t>(tap) * Words() + block]);
+      packed.push_back(layer.weights[static_cast<std::size_t>(tap) * Words() + block]);
     }
   }
+  packed_kernel_ = std::move(packed);
   if (layer.epilogue.thresholds != nullptr && kernel_.taps <= kMostCompared) SetLeast(layer.epilogue.thresholds);
 }
 
 // acc < threshold where taps - 2 * count < threshold: where more than (taps - threshold) / 2 taps differ.
 void DepthwiseConv2D::SetLeast(const std::int32_t* thresholds) {
-  least_.assign(static_cast<std::size_t>(Words()) * 2 * kComparedDigits, 0);
+  std::vector<Word> all_digits(static_cast<std::size_t>(Words()) * 2 * kComparedDigits, 0);
   for (int channel = 0; channel < Words() * kWordBits; ++channel) {
     for (int odd = 0; odd < 2; ++odd) {
       std::int64_t least = kMostCompared + 1;  // channels past the last never have a bit
@@ -54,12 +57,13 @@ void DepthwiseConv2D::SetLeast(const std::int32_t* thresholds) {
         const std::int64_t half = difference >= 0 ? difference / 2 : -((1 - difference) / 2);  // rounded down
         least = std::clamp<std::int64_t>(half + 1, 0, kMostCompared + 1);
       }
-      Word* digits = least_.data() + (std::size_t{2} * (channel / kWordBits) + odd) * kComparedDigits;
+      Word* digits = all_digits.data() + (std::size_t{2} * (channel / kWordBits) + odd) * kComparedDigits;
       for (int digit = 0; digit < kComparedDigits; ++digit) {
         digits[digit] |= static_cast<Word>(least >> digit & 1) << (channel % kWordBits);
       }
     }
   }
+  least_ = std::move(all_digits);
 }
 
 std::int64_t DepthwiseConv2D::TurnedRowWords(int words, const Window& horizontal) {
@@ -113,6 +117,17 @@ void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const W
     for (int j = 0; j < horizontal.size; ++j) columns_inside_[pixel] += inside_taps_[j][pixel] != 0;
     if (columns_inside_[pixel] != horizontal.size) tile_inside_[pixel / kMaxTilePixels] = false;
   }
+}
+
+MemoryUse DepthwiseConv2D::Memory() const {
+  MemoryUse memory;
+  memory.weights = packed_kernel_.bytes() + least_.bytes();
+  memory.scratch = BytesIn(turned_);
+  for (const Scratch& scratch : scratch_) {
+    memory.scratch +=
+        BytesIn(scratch.repeated) + BytesIn(scratch.taps) + BytesIn(scratch.bits) + BytesIn(scratch.outside);
+  }
+  return memory;
 }
 
 void DepthwiseConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {

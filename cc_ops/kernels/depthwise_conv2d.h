@@ -16,6 +16,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/memory_use.h"
+#include "core/shared_array.h"
 #include "core/thread_pool.h"
 #include "core/window.h"
 #include "kernels/conv_layer.h"
@@ -38,6 +40,8 @@ class DepthwiseConv2D {
 
   // x and the outputs are NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
   void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
+
+  MemoryUse Memory() const;
 
  private:
   // Where a column of taps reads a turned row.
@@ -70,8 +74,8 @@ class DepthwiseConv2D {
   int pad_value_;
   Epilogue epilogue_;
 
-  std::vector<Word> packed_kernel_;  // [block][tap]
-  std::vector<Word> least_;          // [block][even, odd][digit], see compare_depthwise_bits; or empty
+  SharedArray<Word> packed_kernel_;  // [block][tap]
+  SharedArray<Word> least_;          // [block][even, odd][digit], see compare_depthwise_bits; or empty
   Word* words_ = nullptr;            // the bits of this run, when least_ is used
 
   std::int64_t batch_ = 0;

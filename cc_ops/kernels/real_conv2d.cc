@@ -68,6 +68,13 @@ void RealConv2D::Resize(std::int64_t batch, const Window& vertical, const Window
   for (auto& table : tables_) table.resize(static_cast<std::size_t>(panel_pixels_) * kernel_.taps + kMaxTilePixels);
 }
 
+MemoryUse RealConv2D::Memory() const {
+  MemoryUse memory;
+  memory.weights = packed_kernel_.bytes();
+  for (const auto& table : tables_) memory.scratch += BytesIn(table);
+  return memory;
+}
+
 void RealConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
   epilogue_.Bind(data);
   switch (input_) {

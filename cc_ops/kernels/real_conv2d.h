@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/memory_use.h"
+#include "core/shared_array.h"
 #include "core/thread_pool.h"
 #include "core/window.h"
 #include "kernels/conv_layer.h"
@@ -29,6 +31,8 @@ class RealConv2D {
   // x and the outputs are NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
   void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
 
+  MemoryUse Memory() const;
+
  private:
   template <typename X>
   void RunOn(const X* x, ThreadPool& pool);
@@ -46,7 +50,7 @@ class RealConv2D {
   std::int32_t zero_point_;
   Epilogue epilogue_;
 
-  std::vector<Word> packed_kernel_;
+  SharedArray<Word> packed_kernel_;
   std::vector<unsigned char> padding_row_;
 
   std::int64_t batch_ = 0;

@@ -63,6 +63,15 @@ void TransposeConv2D::Resize(std::int64_t batch, const TransposedWindow& vertica
   }
 }
 
+MemoryUse TransposeConv2D::Memory() const {
+  MemoryUse memory;
+  for (const Phase& phase : phases_) memory.weights += phase.packed.bytes() + phase.sums.bytes();
+  for (const Panel& panel : panels_) {
+    memory.scratch += BytesIn(panel.tiles) + BytesIn(panel.rows) + BytesIn(panel.outside) + BytesIn(panel.acc);
+  }
+  return memory;
+}
+
 void TransposeConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
   epilogue_.Bind(data);
   const int panels_of_row = CeilDiv(horizontal_.output, kPanelPixels);

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/memory_use.h"
+#include "core/shared_array.h"
 #include "core/thread_pool.h"
 #include "core/transposed_window.h"
 #include "kernels/conv_layer.h"
@@ -30,12 +32,14 @@ class TransposeConv2D {
   // x and the outputs are NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
   void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
 
+  MemoryUse Memory() const;
+
  private:
   // The taps that the output pixels of one phase of rows and one of columns meet.
   struct Phase {
     int rows = 0, columns = 0;       // of taps
-    std::vector<Word> packed;        // [block][tap][word][32]
-    std::vector<std::int32_t> sums;  // [block][tap][32]: what a tap adds when x is +1 everywhere
+    SharedArray<Word> packed;        // [block][tap][word][32]
+    SharedArray<std::int32_t> sums;  // [block][tap][32]: what a tap adds when x is +1 everywhere
 
     int taps() const { return rows * columns; }
   };

@@ -48,6 +48,8 @@ class Conv2DOp : public Op {
     conv_->Run(inputs[0], DataOf(inputs, outputs), resources.pool);
   }
 
+  MemoryUse Memory() const override { return conv_ ? conv_->Memory() : MemoryUse{}; }
+
  private:
   KernelShape CheckedKernel(const TensorInfo& x, const TensorInfo& weights) const {
     const int channels_in = options_.channels_in;

@@ -50,6 +50,8 @@ class DepthwiseConv2DOp : public Op {
     conv_->Run(inputs[0], DataOf(inputs, outputs), resources.pool);
   }
 
+  MemoryUse Memory() const override { return conv_ ? conv_->Memory() : MemoryUse{}; }
+
  private:
   // The weights do not tell the number of output channels, only their words: the channel parameters do.
   KernelShape CheckedKernel(const std::vector<TensorInfo>& inputs) const {

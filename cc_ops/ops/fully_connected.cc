@@ -37,6 +37,8 @@ class FullyConnectedOp : public Op {
     conv_->Run(inputs[0], DataOf(inputs, outputs), resources.pool);
   }
 
+  MemoryUse Memory() const override { return conv_ ? conv_->Memory() : MemoryUse{}; }
+
  private:
   KernelShape CheckedKernel(const TensorInfo& x, const TensorInfo& weights) const {
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1});

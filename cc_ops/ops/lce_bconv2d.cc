@@ -52,6 +52,8 @@ class LceBConv2DOp : public Op {
     conv_->Run(inputs[0], {nullptr, outputs.data()}, resources.pool);
   }
 
+  MemoryUse Memory() const override { return conv_ ? conv_->Memory() : MemoryUse{}; }
+
  private:
   static void CheckInputs(const std::vector<TensorInfo>& inputs) {
     if (inputs.size() != 5) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/memory_use.h"
 #include "core/thread_pool.h"
 #include "kernels/kernel_set.h"
 
@@ -54,6 +55,9 @@ class Op {
   // allocates nothing.
   virtual void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
                    const Resources& resources) = 0;
+
+  // What the op holds, once it is prepared.
+  virtual MemoryUse Memory() const { return {}; }
 };
 
 // Whether there is an op of this name.

@@ -50,6 +50,8 @@ class TransposeConv2DOp : public Op {
     conv_->Run(inputs[0], DataOf(inputs, outputs), resources.pool);
   }
 
+  MemoryUse Memory() const override { return conv_ ? conv_->Memory() : MemoryUse{}; }
+
  private:
   KernelShape CheckedKernel(const TensorInfo& weights) const {
     const int words = WordsFor(options_.channels_in);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/refusal.h"
+#include "core/shared_array.h"
 #include "keras_bnn/keras_bnn.h"
 #include "kernels/peak.h"
 #include "tflite/abi.h"
@@ -42,10 +43,15 @@ class Delegate {
   // Writes the ops of all partitions, at most `capacity`, and returns how many there are.
   int Profile(KerasBnnOpProfile* ops, int capacity);
 
+  // The same for the memory of the partitions.
+  int Memory(KerasBnnMemory* partitions, int capacity);
+
  private:
   // What the runtime keeps for a node of ours.
   struct Node {
     Delegate* delegate;
+    const TfLiteContext* context;
+    std::shared_ptr<Arena> arena;
     Partition partition;
   };
 
@@ -56,6 +62,8 @@ class Delegate {
   static TfLiteStatus PreparePartition(TfLiteContext* context, TfLiteNode* node);
   static TfLiteStatus RunPartition(TfLiteContext* context, TfLiteNode* node);
   static const char* SummarizePartition(const TfLiteContext* context, const TfLiteNode* node);
+
+  std::shared_ptr<Arena> ArenaOf(const TfLiteContext* context);
 
   TfLiteDelegate base_ = {};
   const DelegateOptions options_;
@@ -118,7 +126,9 @@ void* Delegate::InitPartition(TfLiteContext* context, const char* buffer, std::s
   std::unique_ptr<Node> node;
   Guarded(context, [&] {
     const DelegateOptions& options = delegate->options_;
-    node.reset(new Node{delegate, {context, params, *options.kernels, &delegate->pool_, options.profile}});
+    const std::shared_ptr<Arena> arena = delegate->ArenaOf(context);
+    node.reset(new Node{
+        delegate, context, arena, {context, params, *options.kernels, &delegate->pool_, options.profile, arena}});
     const std::lock_guard<std::mutex> lock(delegate->mutex_);
     delegate->nodes_.push_back(node.get());
     return kTfLiteOk;
@@ -156,6 +166,15 @@ const char* Delegate::SummarizePartition(const TfLiteContext*, const TfLiteNode*
   return node == nullptr ? nullptr : node->partition.summary().c_str();
 }
 
+// The one that the other partitions of the interpreter have, or a new one.
+std::shared_ptr<Arena> Delegate::ArenaOf(const TfLiteContext* context) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const Node* node : nodes_) {
+    if (node->context == context) return node->arena;
+  }
+  return std::make_shared<Arena>();
+}
+
 int Delegate::Profile(KerasBnnOpProfile* ops, int capacity) {
   const std::lock_guard<std::mutex> lock(mutex_);
   int count = 0;
@@ -167,6 +186,13 @@ int Delegate::Profile(KerasBnnOpProfile* ops, int capacity) {
       ops[count].partition = static_cast<int>(i);
     }
   }
+  return count;
+}
+
+int Delegate::Memory(KerasBnnMemory* partitions, int capacity) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto count = static_cast<int>(nodes_.size());
+  for (int i = 0; i < std::min(count, capacity); ++i) partitions[i] = nodes_[i]->partition.Memory();
   return count;
 }
 
@@ -224,6 +250,12 @@ void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) {
 int KerasBnnGetProfile(TfLiteDelegate* delegate, KerasBnnOpProfile* ops, int capacity) {
   return keras_bnn::Delegate::From(delegate)->Profile(ops, capacity);
 }
+
+int KerasBnnGetMemory(TfLiteDelegate* delegate, KerasBnnMemory* partitions, int capacity) {
+  return keras_bnn::Delegate::From(delegate)->Memory(partitions, capacity);
+}
+
+uint64_t KerasBnnWeightBytes(void) { return keras_bnn::SharedArrayBytes(); }
 
 double KerasBnnMeasurePeak(const char* kernel_set, int x_bits, int threads) {
   using keras_bnn::PeakInput;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <set>
+#include <utility>
 
 #include "core/clock.h"
 #include "core/refusal.h"
@@ -48,8 +49,8 @@ std::string Partition::Step::Name() const {
 }
 
 Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels,
-                     ThreadPool* pool, bool profile)
-    : kernels_(&kernels), pool_(pool), profile_(profile) {
+                     ThreadPool* pool, bool profile, std::shared_ptr<Arena> arena)
+    : kernels_(&kernels), pool_(pool), profile_(profile), arena_(std::move(arena)) {
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
   std::set<int> used;  // tensors that a step has read or written
   for (int i = 0; i < nodes.size; ++i) {
@@ -121,6 +122,17 @@ KerasBnnOpProfile Partition::Profile(int op) const {
   return {0, step.node, step.name.c_str(), step.output.c_str(), step.nanoseconds};
 }
 
+KerasBnnMemory Partition::Memory() const {
+  KerasBnnMemory memory = {};
+  memory.activations = activation_bytes_;
+  for (const Step& step : steps_) {
+    const MemoryUse use = step.op->Memory();
+    memory.scratch += use.scratch;
+    memory.weights += use.weights;
+  }
+  return memory;
+}
+
 Partition::Inner* Partition::FindInner(int tensor) {
   for (auto& [index, inner] : inner_) {
     if (index == tensor) return &inner;
@@ -182,7 +194,7 @@ void Partition::Prepare(TfLiteContext* context) {
 // First fit, in the order of the steps: each tensor goes to the lowest place that no tensor alive at the same time
 // overlaps.
 void Partition::PlanArena(const TfLiteContext* context) {
-  std::size_t arena_bytes = 0;
+  activation_bytes_ = 0;
   std::vector<std::size_t> sizes;
   for (std::size_t i = 0; i < inner_.size(); ++i) {
     const auto& [index, inner] = inner_[i];
@@ -202,14 +214,14 @@ void Partition::PlanArena(const TfLiteContext* context) {
       offset = std::max(offset, end);
     }
     inner_[i].second.offset = offset;
-    arena_bytes = std::max(arena_bytes, offset + sizes[i]);
+    activation_bytes_ = std::max(activation_bytes_, offset + sizes[i]);
   }
-  arena_.resize(arena_bytes + kArenaAlignment);
+  arena_->resize(std::max(arena_->size(), activation_bytes_ + kArenaAlignment));
 }
 
 void Partition::Run(TfLiteContext* context) {
-  const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_.data()) % kArenaAlignment;
-  unsigned char* arena = arena_.data() + (kArenaAlignment - misalignment);
+  const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_->data()) % kArenaAlignment;
+  unsigned char* arena = arena_->data() + (kArenaAlignment - misalignment);
   const auto data = [&](int index) -> void* {
     if (index == kTfLiteOptionalTensor) return nullptr;
     const Inner* inner = FindInner(index);

@@ -1,10 +1,12 @@
 // A run of neighbouring binary ops that the runtime executes as one node.
 //
-// Tensors between the ops of a partition belong to it: they live in its arena, which is planned in Prepare, and the
-// runtime never sees them. Everything else (the partition's inputs and outputs) is the runtime's.
+// Tensors between the ops of a partition belong to it: their places in an arena are planned in Prepare, and the runtime
+// never sees them. They live for one run, so that the partitions of an interpreter, which run one after the other,
+// share the arena. Everything else (the partition's inputs and outputs) is the runtime's.
 #ifndef KERAS_BNN_TFLITE_PARTITION_H_
 #define KERAS_BNN_TFLITE_PARTITION_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,12 +20,14 @@
 
 namespace keras_bnn {
 
+using Arena = std::vector<unsigned char>;
+
 class Partition {
  public:
   // Reads the original nodes; only possible while the runtime initialises the partition. Refuses options it cannot
   // read.
   Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels, ThreadPool* pool,
-            bool profile);
+            bool profile, std::shared_ptr<Arena> arena);
 
   // Sizes all tensors from the inputs' present sizes and plans the arena.
   void Prepare(TfLiteContext* context);
@@ -35,6 +39,7 @@ class Partition {
 
   int ops() const { return static_cast<int>(steps_.size()); }
   KerasBnnOpProfile Profile(int op) const;  // its partition is the caller's to fill in
+  KerasBnnMemory Memory() const;
 
  private:
   struct Step {
@@ -72,7 +77,8 @@ class Partition {
   int threads_ = 1;  // as of the last Prepare: the scratch of the ops is made for so many
   std::vector<Step> steps_;
   std::vector<std::pair<int, Inner>> inner_;  // by tensor index
-  std::vector<unsigned char> arena_;
+  std::size_t activation_bytes_ = 0;          // that inner_ takes
+  const std::shared_ptr<Arena> arena_;
 };
 
 }  // namespace keras_bnn

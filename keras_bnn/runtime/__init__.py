@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from keras_bnn.runtime.interpreter import Interpreter, TensorSpec
 from keras_bnn.runtime.library import CpuInfo, cpu_info, delegate_path
+from keras_bnn.runtime.memory import PartitionMemory, weight_bytes
 from keras_bnn.runtime.profile import OpProfile, measure_peak
 from keras_bnn.runtime.stock import StockRuntime, load_delegate, stock_runtime
 
@@ -21,6 +22,7 @@ __all__ = [
     "CpuInfo",
     "Interpreter",
     "OpProfile",
+    "PartitionMemory",
     "StockRuntime",
     "TensorSpec",
     "cpu_info",
@@ -28,4 +30,5 @@ __all__ = [
     "load_delegate",
     "measure_peak",
     "stock_runtime",
+    "weight_bytes",
 ]

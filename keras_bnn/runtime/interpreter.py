@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_bnn.runtime.memory import PartitionMemory, read_memory
 from keras_bnn.runtime.profile import OpProfile, read_profile
 from keras_bnn.runtime.stock import load_delegate, stock_runtime
 
@@ -138,9 +139,15 @@ class Interpreter:
         """
         if not self._profile:
             raise ValueError(f"{self._name} is not profiled: make the interpreter with profile=True.")
-        return read_profile(
-            self._delegate._get_native_delegate_pointer()
-        )  # the method that runtimes' interpreters call
+        return read_profile(self._delegate_pointer())
+
+    def memory(self) -> list[PartitionMemory]:
+        """Returns what each partition of packed ops holds in memory, for the shapes of the last run."""
+        return read_memory(self._delegate_pointer())
+
+    def _delegate_pointer(self) -> int:
+        pointer: int = self._delegate._get_native_delegate_pointer()  # the method that runtimes' interpreters call
+        return pointer
 
     def _run(self, batch: list[np.ndarray]) -> list[np.ndarray]:
         """Runs one batch, after resizing the inputs where its shapes differ from those of the last run."""

@@ -36,6 +36,16 @@ class OpProfileStruct(ctypes.Structure):
     )
 
 
+class MemoryStruct(ctypes.Structure):
+    """KerasBnnMemory of keras_bnn.h."""
+
+    _fields_ = (
+        ("activations", ctypes.c_uint64),
+        ("scratch", ctypes.c_uint64),
+        ("weights", ctypes.c_uint64),
+    )
+
+
 def delegate_path() -> str:
     """Returns the path of the shared library, which is an external delegate for every TFLite and LiteRT runtime.
 
@@ -80,6 +90,8 @@ def load_library() -> ctypes.CDLL:
             ctypes.c_int,
             [ctypes.c_void_p, ctypes.POINTER(OpProfileStruct), ctypes.c_int],
         ),
+        ("KerasBnnGetMemory", ctypes.c_int, [ctypes.c_void_p, ctypes.POINTER(MemoryStruct), ctypes.c_int]),
+        ("KerasBnnWeightBytes", ctypes.c_uint64, []),
         ("KerasBnnMeasurePeak", ctypes.c_double, [ctypes.c_char_p, ctypes.c_int, ctypes.c_int]),
     ):
         function = getattr(library, name)

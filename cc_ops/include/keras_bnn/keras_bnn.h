@@ -43,6 +43,20 @@ typedef struct KerasBnnOpProfile {
    Returns how many there are. Must not be called while an interpreter runs. */
 KERAS_BNN_EXPORT int KerasBnnGetProfile(struct TfLiteDelegate* delegate, KerasBnnOpProfile* ops, int capacity);
 
+/* What a partition, one node of the runtime, holds in memory besides the runtime's tensors, in bytes. */
+typedef struct KerasBnnMemory {
+  uint64_t activations; /* the tensors between its ops; those of an interpreter's partitions lie in one place */
+  uint64_t scratch;     /* what its ops need to run, on all threads */
+  uint64_t weights;     /* repacked for the kernel set; equal ones are held once for all interpreters of the process */
+} KerasBnnMemory;
+
+/* Writes the memory of the partitions of a delegate's interpreters, but no more than `capacity`. Returns how many there
+   are. Must not be called while tensors are allocated. */
+KERAS_BNN_EXPORT int KerasBnnGetMemory(struct TfLiteDelegate* delegate, KerasBnnMemory* partitions, int capacity);
+
+/* The bytes of repacked weights that all interpreters of the process hold together. */
+KERAS_BNN_EXPORT uint64_t KerasBnnWeightBytes(void);
+
 /* Measures how many multiply-accumulates per second a kernel set (NULL: the best one) does at most on this machine: the
    sums of binary weights with inputs of 1, 8 or 32 bits alone, from data in the first cache, on so many threads. Takes
    some tens of milliseconds. 0 when the kernel set does not run here, or there is no such input. */
