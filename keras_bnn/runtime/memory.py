@@ -12,7 +12,8 @@ class PartitionMemory:
     """What a partition, packed ops that run as one node of the runtime, holds besides the runtime's tensors, in bytes.
 
     Attributes:
-        activations: The tensors between its ops. The partitions of an interpreter have one place for them: the largest counts.
+        activations: The tensors between its ops. The partitions of an interpreter have one place for them, which is as
+            large as the largest of these.
         scratch: What its ops need to run, on all threads.
         weights: Repacked for the kernel set. Equal ones are held once for all interpreters of the process.
     """
