@@ -26,7 +26,7 @@ constexpr std::chrono::microseconds kOnTheCore{20};  // of these, before it offe
 // Work worth a further thread. On x86-64 and in a virtual machine, a thread that is awake joins and reports in half a
 // microsecond; to wake one takes its waker 8 to 18 microseconds.
 constexpr std::int64_t kSharedMicroseconds = 3;
-constexpr std::int64_t kWakingMicroseconds = 25;
+constexpr std::int64_t kWakingMicroseconds = 18;
 
 // Counts the forks of the process, in each of its children: a child has none of the pool's workers.
 std::atomic<int> forks{0};

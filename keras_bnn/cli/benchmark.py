@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         "bytes": {name: os.path.getsize(path) for name, path in files.items()},
         "check": _check(args.file, args.reference, inputs),
         "latency_us": [],
+        "memory_bytes": [],
         "profile": [],
     }
     inspection = inspect(args.file)
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
             interpreter.predict(batch, batch_size=args.batch)
         latencies = measure({name: each.invoke for name, each in interpreters.items()}, args.seconds)
         result["latency_us"].append({"threads": threads, **{name: each._asdict() for name, each in latencies.items()}})
+        result["memory_bytes"].append({"threads": threads, **_memory(interpreters["file"])})
         result["profile"].append(profile_ops(profiled, inspection, threads, args.batch, args.seconds))
     print(json.dumps(result, indent=2) if args.json else _table(result))
     return 0
@@ -125,6 +127,16 @@ def _check(path: str, reference: str | None, inputs: dict[str, np.ndarray]) -> d
     return check
 
 
+def _memory(interpreter: Interpreter) -> dict[str, int]:
+    """What the packed ops hold besides the runtime's tensors, whose partitions have one place for activations."""
+    partitions = interpreter.memory()
+    return {
+        "activations": max((each.activations for each in partitions), default=0),
+        "scratch": sum(each.scratch for each in partitions),
+        "weights": sum(each.weights for each in partitions),
+    }
+
+
 def _table(result: dict[str, Any]) -> str:
     """The result as text."""
     from keras_bnn.cli.op_profile_text import profile_text
@@ -147,6 +159,10 @@ def _table(result: dict[str, Any]) -> str:
         cells = [f"{name} {_cell(row[name])}" for name in ("file", "reference") if name in row]
         if "reference" in row:
             cells.append(f"{row['reference']['median'] / row['file']['median']:.2f} times as fast")
+        lines.append(f"{row['threads']} thread{'s' if row['threads'] > 1 else ' '}  " + "   ".join(cells))
+    lines += ["", "memory of the packed ops in bytes: activations, scratch, repacked weights"]
+    for row in result["memory_bytes"]:
+        cells = [f"{row[kind]:,}" for kind in ("activations", "scratch", "weights")]
         lines.append(f"{row['threads']} thread{'s' if row['threads'] > 1 else ' '}  " + "   ".join(cells))
     for profile in result["profile"]:
         lines += ["", *profile_text(profile)]

@@ -155,6 +155,11 @@ class TestBenchmark:
         for row in result["latency_us"]:
             for name in ("file", "reference"):
                 assert 0 < row[name]["p10"] <= row[name]["median"] <= row[name]["p90"]
+        one, two = result["memory_bytes"]
+        assert (one["threads"], two["threads"]) == (1, 2)
+        assert one["activations"] == two["activations"] > 0
+        assert one["weights"] == two["weights"] > 40 * 70 // 8
+        assert two["scratch"] == 2 * one["scratch"] > 0
 
     def test_profile(self, files, capsys: pytest.CaptureFixture[str]) -> None:
         argv = ["benchmark", str(files.packed), "--seconds", "0.05", "--json", "--threads", "2", "--batch", "3"]
