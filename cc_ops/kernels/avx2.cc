@@ -215,7 +215,7 @@ struct CountTile {
 };
 
 constexpr KernelSet Avx2Kernels() {
-  KernelSet set = KernelSetOf<Avx2Lanes, kTilePixels, CountTile, Avx2Real>::Named("avx2", 300);
+  KernelSet set = KernelSetOf<Avx2Lanes, kTilePixels, CountTile, Avx2Real>::Named("avx2", 400);
   set.arrange_channels = ArrangeChannels;
   return set;
 }
