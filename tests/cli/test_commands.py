@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from keras_bnn import runtime
-from keras_bnn.cli import COMMANDS, main, selftest
+from keras_bnn.cli import COMMANDS, main, selftest_network
 
 
 def failure(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
@@ -212,11 +212,11 @@ class TestDoctor:
         assert "KERAS_BNN_ISA" in capsys.readouterr().out
 
     def test_wrong_outputs_are_found(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        right = selftest.pack_signs
-        monkeypatch.setattr(selftest, "pack_signs", lambda negative: right(~negative))
+        right = selftest_network.pack_signs
+        monkeypatch.setattr(selftest_network, "pack_signs", lambda negative: right(~negative))
         assert main(["doctor"]) == 1
         captured = capsys.readouterr()
-        assert "outputs wrong" in captured.out
+        assert re.search(r"self-test, scalar +outputs wrong: \d+ in plain, \d+ in residual, ", captured.out)
         assert "wrong outputs" in captured.err
 
 
