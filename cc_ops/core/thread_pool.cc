@@ -1,10 +1,41 @@
 #include "core/thread_pool.h"
 
+#include <sched.h>
+
 #include <algorithm>
+#include <chrono>
 #include <system_error>
 
 namespace keras_bnn {
 namespace {
+
+// ThreadPool::state_: the workers that have joined the current ParallelFor and not left it yet, the further ones that
+// may join it, and whether the pool ends.
+constexpr std::uint32_t kJoined = 1;
+constexpr std::uint32_t kPlace = 1 << 15;
+constexpr std::uint32_t kJoinedMask = kPlace - kJoined;
+constexpr std::uint32_t kStop = std::uint32_t{1} << 30;
+constexpr std::uint32_t kPlacesMask = kStop - kPlace;
+constexpr int kMostThreads = (1 << 15) - 1;
+
+// How long a thread waits awake. Between two ops of a network there are tens of microseconds; beyond that, a thread
+// that keeps a core from others and from sleep costs more than to wake it.
+constexpr std::chrono::microseconds kAwake{150};
+constexpr std::chrono::microseconds kOnTheCore{20};  // of these, before it offers its core to others
+
+// Work worth a further thread. On x86-64 and in a virtual machine, a thread that is awake joins and reports in half a
+// microsecond; to wake one takes its waker 8 to 18 microseconds.
+constexpr std::int64_t kSharedMicroseconds = 3;
+constexpr std::int64_t kWakingMicroseconds = 25;
+
+// Counts the forks of the process, in each of its children: a child has none of the pool's workers.
+std::atomic<int> forks{0};
+
+int ForksSoFar() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+  static_cast<void>(registered);
+  return forks.load(std::memory_order_relaxed);
+}
 
 class Lock {
  public:
@@ -17,77 +48,111 @@ class Lock {
   pthread_mutex_t* mutex_;
 };
 
+// Tells the core that this thread only waits.
+void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // the instruction `yield` does nothing on most cores
+#endif
+}
+
+// Waits awake until condition() holds; false when it does not after all the time that a thread may stay awake. After a
+// while, the thread that it waits for may be one that only lacks a core.
+template <typename Condition>
+bool WaitAwake(const Condition& condition) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kPausesPerLookAtTheClock = 32;
+  if (condition()) return true;
+  const auto begin = Clock::now();
+  for (;;) {
+    for (int i = 0; i < kPausesPerLookAtTheClock; ++i) {
+      if (condition()) return true;
+      Pause();
+    }
+    const auto waited = Clock::now() - begin;
+    if (waited >= kAwake) return false;
+    if (waited >= kOnTheCore) sched_yield();
+  }
+}
+
 }  // namespace
+
+ThreadPool::ThreadPool() : forks_(ForksSoFar()) {}
 
 ThreadPool::~ThreadPool() {
   if (Forked()) {
-    for (std::thread& worker : workers_) worker.detach();
+    for (std::thread& thread : threads_) thread.detach();
     return;
   }
   {
     const Lock lock(&mutex_);
-    stop_ = true;
+    state_.fetch_or(kStop);
     pthread_cond_broadcast(&wake_);
   }
-  for (std::thread& worker : workers_) worker.join();
+  for (std::thread& thread : threads_) thread.join();
 }
+
+bool ThreadPool::Forked() const { return forks.load(std::memory_order_relaxed) != forks_; }
 
 void ThreadPool::Grow(int threads) {
   if (Forked()) return;
   const Lock lock(&mutex_);
   try {
-    for (int thread = static_cast<int>(workers_.size()) + 1; thread < threads; ++thread) {
-      workers_.emplace_back([this, thread] { Work(thread); });
+    while (workers_ + 1 < std::min(threads, kMostThreads)) {
+      threads_.emplace_back([this] { Work(); });
+      ++workers_;
     }
   } catch (const std::system_error&) {
     // Fewer threads are slower, not wrong.
   }
 }
 
-bool ThreadPool::Start(int items, int threads, Call call, const void* context) {
-  const Lock lock(&mutex_);
-  const int useful = std::min({items, threads, static_cast<int>(workers_.size()) + 1});
-  if (running_ || useful <= 1) return false;
+int ThreadPool::UsefulThreads(int threads, std::int64_t microseconds) const {
+  int workers = workers_.load(std::memory_order_relaxed);
+  if (microseconds < kWakingMicroseconds) workers -= sleeping_.load(std::memory_order_relaxed);
+  const std::int64_t worthwhile = microseconds / kSharedMicroseconds;
+  return static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>({threads, workers + 1, worthwhile})));
+}
+
+void ThreadPool::Run(int items, int threads, Call call, const void* context) {
+  const int useful = std::min({items, threads, workers_.load(std::memory_order_relaxed) + 1});
+  if (useful <= 1 || Forked() || busy_.exchange(true, std::memory_order_acquire)) {
+    for (int item = 0; item < items; ++item) call(context, item, 0);
+    return;
+  }
   call_ = call;
   context_ = context;
   items_ = items;
   next_item_.store(0, std::memory_order_relaxed);
-  running_ = true;
-  wanted_ = useful;
-  pending_ = useful - 1;
-  ++round_;
-  pthread_cond_broadcast(&wake_);
-  return true;
-}
-
-void ThreadPool::Run(int items, int threads, Call call, const void* context) {
-  const bool alone = items <= 1 || threads <= 1 || Forked() || !Start(items, threads, call, context);
-  if (alone) {
-    for (int item = 0; item < items; ++item) call(context, item, 0);
-    return;
-  }
+  state_.store(static_cast<std::uint32_t>(useful - 1) * kPlace);
+  Wake(useful - 1);
   TakeItems(0);
-  const Lock lock(&mutex_);
-  while (pending_ > 0) pthread_cond_wait(&done_, &mutex_);
-  running_ = false;
+  WaitForWorkers();
+  busy_.store(false, std::memory_order_release);
 }
 
-void ThreadPool::Work(int thread) {
-  unsigned seen = 0;
-  for (;;) {
-    {
-      const Lock lock(&mutex_);
-      while (!stop_ && (round_ == seen || thread >= wanted_)) {
-        seen = round_;
-        pthread_cond_wait(&wake_, &mutex_);
-      }
-      if (stop_) return;
-      seen = round_;
-    }
-    TakeItems(thread);
-    const Lock lock(&mutex_);
-    if (--pending_ == 0) pthread_cond_signal(&done_);
+// Wakes as many as are missing for so many workers. A worker that falls asleep meanwhile has seen the new state_ or is
+// seen here: both sides first write and then read, and all four accesses have one order.
+void ThreadPool::Wake(int workers) {
+  const auto missing = [&] { return std::min(sleeping_.load(), workers - (workers_.load() - sleeping_.load())); };
+  if (missing() <= 0) return;
+  const Lock lock(&mutex_);
+  for (int i = missing(); i > 0; --i) {
+    --sleeping_;
+    ++woken_;
+    pthread_cond_signal(&wake_);
   }
+}
+
+void ThreadPool::WaitForWorkers() {
+  state_.fetch_and(kJoinedMask, std::memory_order_acquire);
+  const auto done = [&] { return state_.load() == 0; };
+  if (WaitAwake(done)) return;
+  const Lock lock(&mutex_);
+  caller_sleeps_.store(true);
+  while (!done()) pthread_cond_wait(&done_, &mutex_);
+  caller_sleeps_.store(false);
 }
 
 void ThreadPool::TakeItems(int thread) {
@@ -95,6 +160,52 @@ void ThreadPool::TakeItems(int thread) {
        item = next_item_.fetch_add(1, std::memory_order_relaxed)) {
     call_(context_, item, thread);
   }
+}
+
+void ThreadPool::Work() {
+  const auto called = [&] { return (state_.load(std::memory_order_relaxed) & (kPlacesMask | kStop)) != 0; };
+  for (;;) {
+    Sleep();
+    // A worker that comes too late sleeps again: it seems that there is no core for it.
+    do {
+      if ((state_.load(std::memory_order_relaxed) & kStop) != 0) return;
+      const int thread = Join();
+      if (thread == 0) break;
+      TakeItems(thread);
+      Leave();
+    } while (WaitAwake(called));
+  }
+}
+
+void ThreadPool::Sleep() {
+  const Lock lock(&mutex_);
+  ++sleeping_;
+  if ((state_.load() & (kPlacesMask | kStop)) != 0) {
+    --sleeping_;
+    return;
+  }
+  while (woken_ == 0 && (state_.load() & kStop) == 0) pthread_cond_wait(&wake_, &mutex_);
+  if (woken_ > 0) --woken_;
+}
+
+// Takes a place in the current ParallelFor and returns its number; 0 when none is left.
+int ThreadPool::Join() {
+  std::uint32_t state = state_.load(std::memory_order_relaxed);
+  while ((state & kPlacesMask) != 0) {
+    if (state_.compare_exchange_weak(state, state - kPlace + kJoined, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+      return static_cast<int>((state & kPlacesMask) / kPlace);
+    }
+  }
+  return 0;
+}
+
+// No item is left, so that nobody else needs to join either.
+void ThreadPool::Leave() {
+  state_.fetch_and(~kPlacesMask, std::memory_order_relaxed);
+  if (state_.fetch_sub(kJoined) != kJoined || !caller_sleeps_.load()) return;
+  const Lock lock(&mutex_);
+  pthread_cond_signal(&done_);
 }
 
 }  // namespace keras_bnn

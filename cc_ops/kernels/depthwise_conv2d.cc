@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kTasksPerThread = 4;
 
-// What a pixel and block costs without its taps, in taps and in the steps of KernelSet::steps_per_thread.
+// What a pixel and block costs without its taps, in taps and in the steps of KernelSet::steps_per_microsecond.
 constexpr int kTapsOfFinish = 64;
 constexpr int kTapsPerStep = 8;
 
@@ -123,7 +123,7 @@ void DepthwiseConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& p
   const int blocks = Words();
   const std::int64_t steps =
       std::int64_t{rows} * horizontal_.output * blocks * (kernel_.taps + kTapsOfFinish) / kTapsPerStep;
-  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kernels_->steps_per_thread + 1));
+  const int threads = pool.UsefulThreads(threads_, steps / kernels_->steps_per_microsecond);
   const int ranges = threads > 1 && rows > 0 ? std::min(blocks, CeilDiv(threads * kTasksPerThread, rows)) : 1;
   pool.ParallelFor(rows * ranges, threads, [&](int task, int thread) {
     const int row = task / ranges;
@@ -136,7 +136,7 @@ void DepthwiseConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& p
 void DepthwiseConv2D::Turn(const Word* x, ThreadPool& pool) {
   const auto rows = static_cast<int>(batch_ * vertical_.input);
   const std::int64_t steps = rows * RowSize() / kTapsPerStep;
-  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kernels_->steps_per_thread + 1));
+  const int threads = pool.UsefulThreads(threads_, steps / kernels_->steps_per_microsecond);
   pool.ParallelFor(rows, threads, [&](int row, int thread) {
     const Word* words = x + std::int64_t{row} * horizontal_.input * WordsFor(kernel_.channels);
     if (kernel_.channels != kernel_.channels_out) words = Repeat(words, &scratch_[thread].repeated);

@@ -5,8 +5,8 @@
 namespace keras_bnn {
 namespace {
 
-// Words read per thread that are worth waking it.
-constexpr std::int64_t kWordsPerThread = 1 << 15;
+// Words that a thread reads in a microsecond, about.
+constexpr std::int64_t kWordsPerMicrosecond = 1000;
 
 struct Span {
   int begin, end;  // input positions under the window that lie inside the image
@@ -23,8 +23,7 @@ void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const 
                const Word* minimum, Word* y, ThreadPool& pool, int threads) {
   const auto lines = static_cast<int>(batch * vertical.output);
   const std::int64_t work = std::int64_t{lines} * horizontal.output * words * vertical.size * horizontal.size;
-  const auto useful = static_cast<int>(std::min<std::int64_t>(threads, work / kWordsPerThread + 1));
-  pool.ParallelFor(lines, useful, [&](int line, int) {
+  pool.ParallelFor(lines, pool.UsefulThreads(threads, work / kWordsPerMicrosecond), [&](int line, int) {
     const Word* image = x + std::int64_t{line / vertical.output} * vertical.input * horizontal.input * words;
     Word* out = y + std::int64_t{line} * horizontal.output * words;
     const Span rows = InsideOf(vertical, line % vertical.output);

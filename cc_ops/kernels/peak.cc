@@ -65,9 +65,12 @@ double MeasurePeak(const KernelSet& kernels, PeakInput input, int threads) {
     const std::vector<Word> x(static_cast<std::size_t>(pixels) * kWords, 0x0f3355aa);
     const std::vector<Word> weights(kWords * kBlockChannels, 0x3c5a6996);
     const auto rows = Rows(x, pixels);
+    const std::int32_t values[kBlockChannels] = {};
+    const int value_rows[kMaxTilePixels] = {};
+    const BinaryTile tile = {rows.data(), pixels, 1, kWords, weights.data(), values, value_rows};
     return Rate(1.0 * pixels * kWords * kWordBits * kBlockChannels, threads, [&] {
       std::int32_t acc[kMaxTilePixels * kBlockChannels];
-      kernels.accumulate_bits(rows.data(), pixels, 1, kWords, weights.data(), kWords * kWordBits, acc);
+      kernels.accumulate_bits(tile, acc);
     });
   }
   const double work = 1.0 * pixels * kValues * kBlockChannels;

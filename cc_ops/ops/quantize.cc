@@ -8,8 +8,8 @@
 namespace keras_bnn {
 namespace {
 
-// Elements per thread that are worth waking it.
-constexpr std::int64_t kElementsPerThread = 1 << 16;
+// Elements that a thread packs in a microsecond, about.
+constexpr std::int64_t kElementsPerMicrosecond = 6000;
 constexpr int kRowsPerTask = 64;
 
 class Quantize : public Op {
@@ -47,8 +47,7 @@ class Quantize : public Op {
   void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
            const Resources& resources) override {
     const auto tasks = static_cast<int>(CeilDiv<std::int64_t>(rows_, kRowsPerTask));
-    const auto threads =
-        static_cast<int>(std::min<std::int64_t>(resources.threads, rows_ * channels_ / kElementsPerThread + 1));
+    const int threads = resources.pool.UsefulThreads(resources.threads, rows_ * channels_ / kElementsPerMicrosecond);
     const int words = WordsFor(channels_);
     resources.pool.ParallelFor(tasks, threads, [&](int task, int) {
       const std::int64_t first = std::int64_t{task} * kRowsPerTask;

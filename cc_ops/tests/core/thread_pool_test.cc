@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <ctime>
 #include <memory>
 #include <string>
@@ -176,14 +177,90 @@ TEST(ThreadPoolTest, EndsRightAfterGrowing) {
   }
 }
 
+// Half a second without work: workers may stay awake for a small part of a millisecond.
 TEST(ThreadPoolTest, SleepsWhenIdle) {
   ThreadPool pool;
   pool.Grow(4);
   ExpectEachItemOnce(&pool, 100, 4);
   const std::clock_t before = std::clock();  // CPU time of all threads
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
   const double used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
-  EXPECT_LT(used, 0.1);
+  EXPECT_LT(used, 0.01);
+}
+
+// All workers sleep before each round, and then have to be found by it.
+TEST(ThreadPoolTest, WakesFromSleep) {
+  ThreadPool pool;
+  pool.Grow(3);
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::atomic<int> begun{0};
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    pool.ParallelFor(3, 3, [&](int, int) {
+      ++begun;
+      while (begun < 3 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    });
+    ASSERT_LT(std::chrono::steady_clock::now(), limit);
+  }
+}
+
+// The caller sleeps after a while, and the last worker wakes it.
+TEST(ThreadPoolTest, WaitsForALongItemOfAWorker) {
+  ThreadPool pool;
+  pool.Grow(2);
+  for (int round = 0; round < 5; ++round) {
+    std::atomic<int> begun{0};
+    std::atomic<bool> ended{false};
+    pool.ParallelFor(2, 2, [&](int, int thread) {
+      ++begun;
+      while (begun < 2) std::this_thread::yield();
+      if (thread == 0) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      ended = true;
+    });
+    ASSERT_TRUE(ended);
+  }
+}
+
+TEST(ThreadPoolTest, UsefulThreadsGrowWithTheWork) {
+  ThreadPool pool;
+  EXPECT_EQ(pool.UsefulThreads(4, 1000), 1);
+  pool.Grow(3);
+  EXPECT_EQ(pool.UsefulThreads(4, 1000), 3);
+  EXPECT_EQ(pool.UsefulThreads(2, 1000), 2);
+  EXPECT_EQ(pool.UsefulThreads(0, 1000), 1);
+  EXPECT_EQ(pool.UsefulThreads(4, std::int64_t{1} << 40), 3);
+  EXPECT_EQ(pool.UsefulThreads(4, 1), 1);
+  EXPECT_EQ(pool.UsefulThreads(4, 0), 1);
+}
+
+// Work too short to wake a worker for is shared with one that is awake.
+TEST(ThreadPoolTest, ShortWorkIsForWorkersThatAreAwake) {
+  ThreadPool pool;
+  pool.Grow(2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(pool.UsefulThreads(2, 10), 1);
+  std::atomic<bool> joined{false};
+  std::atomic<int> useful{0};
+  pool.ParallelFor(2, 2, [&](int, int thread) {
+    if (thread == 1) joined = true;
+    while (!joined) std::this_thread::yield();
+    useful = pool.UsefulThreads(2, 10);
+  });
+  EXPECT_EQ(useful, 2);
+}
+
+// More threads than cores, in several pools: the work gets done, with no thread in the way of another for long.
+TEST(ThreadPoolTest, ManyPoolsAtOnce) {
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([] {
+      ThreadPool pool;
+      pool.Grow(4);
+      for (int round = 0; round < 100; ++round) ExpectEachItemOnce(&pool, 30, 4);
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
 }
 
 TEST(ThreadPoolTest, WorksAloneInAForkedProcess) {
@@ -205,6 +282,37 @@ TEST(ThreadPoolTest, WorksAloneInAForkedProcess) {
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
   ExpectEachItemOnce(pool.get(), 100, 3);
+}
+
+// The child has a pool in the middle of its work, and none of the threads that would finish it.
+TEST(ThreadPoolTest, WorksAloneInAProcessForkedWhileTheWorkersWork) {
+  auto pool = std::make_unique<ThreadPool>();
+  pool->Grow(3);
+  std::atomic<bool> finished{false};
+  std::thread caller([&] {
+    while (!finished) ExpectEachItemOnce(pool.get(), 20, 3);
+  });
+  for (int i = 0; i < 10; ++i) {
+    const pid_t child = fork();
+    EXPECT_GE(child, 0);
+    if (child == 0) {
+      alarm(20);  // a hang ends the child by a signal
+      int calls = 0;
+      pool->ParallelFor(100, 3, [&](int, int) { ++calls; });
+      ThreadPool own;
+      own.Grow(2);
+      std::atomic<int> own_calls{0};
+      own.ParallelFor(100, 2, [&](int, int) { ++own_calls; });
+      pool.reset();
+      _exit(calls == 100 && own_calls == 100 ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+  }
+  finished = true;
+  caller.join();
 }
 
 #if defined(__GLIBC__)
