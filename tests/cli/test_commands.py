@@ -178,6 +178,14 @@ class TestBenchmark:
                 assert op["peak_share"] == pytest.approx(op["macs_per_second"] / peak)
             assert sum(op["share"] for op in ops) + profile["other"]["share"] == pytest.approx(1, abs=0.2)
 
+    def test_every_key_is_documented(self, files, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["benchmark", str(files.packed), "--seconds", "0.01", "--json"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        (profile,) = result["profile"]
+        text = (Path(__file__).resolve().parents[2] / "docs" / "benchmark.md").read_text()
+        documented = set(re.findall(r"\w+", " ".join(re.findall(r"^\| ([\w, ]+) \|", text, re.MULTILINE))))
+        assert documented >= {*result, *profile, *profile["ops"][0]}
+
     def test_profile_of_a_file_without_packed_ops(self, files, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["benchmark", str(files.reference), "--seconds", "0.05", "--json"]) == 0
         (profile,) = json.loads(capsys.readouterr().out)["profile"]
