@@ -1,5 +1,10 @@
 #include "kernels/kernel_set.h"
 
+#if defined(__arm__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include <cstring>
 #include <string>
 
@@ -18,6 +23,10 @@ bool HasAvx512Vpopcntdq() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vpopcntdq");
 }
+#elif defined(__arm__) && defined(__linux__)
+bool HasNeon() { return (getauxval(AT_HWCAP) & HWCAP_NEON) != 0; }
+#elif defined(__arm__)
+bool HasNeon() { return false; }  // nothing says so
 #endif
 
 struct Entry {
@@ -31,6 +40,8 @@ constexpr Entry kEntries[] = {
     {&kAvx2Kernels, HasAvx2},
 #elif defined(__aarch64__)
     {&kNeonKernels, Always},  // part of the architecture
+#elif defined(__arm__)
+    {&kNeonKernels, HasNeon},
 #endif
     {&kScalarKernels, Always},
 };

@@ -164,7 +164,7 @@ extern const KernelSet kScalarKernels;
 #if defined(__x86_64__)
 extern const KernelSet kAvx2Kernels;
 extern const KernelSet kAvx512VpopcntdqKernels;
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
 extern const KernelSet kNeonKernels;
 #endif
 

@@ -30,7 +30,7 @@ bool Supported(const std::string& name) {
 TEST(KernelSetsTest, EverySetOfTheArchitectureIsBuiltBestFirst) {
 #if defined(__x86_64__)
   EXPECT_EQ(Names(), (std::vector<std::string>{"avx512_vpopcntdq", "avx2", "scalar"}));
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
   EXPECT_EQ(Names(), (std::vector<std::string>{"neon", "scalar"}));
 #else
   EXPECT_EQ(Names(), (std::vector<std::string>{"scalar"}));
