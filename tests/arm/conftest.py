@@ -1,4 +1,4 @@
-"""The arm64 build and the arm64 userland, made once."""
+"""The builds for ARM and the userlands, made once."""
 
 from __future__ import annotations
 
@@ -18,17 +18,26 @@ _SOURCES = _HERE.parents[1] / "cc_ops"
 _MISSING_REQUIREMENT = 77  # the exit status of make_arm64_root.sh
 
 
-@pytest.fixture(scope="session")
-def arm64_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CMake build folder with libkeras_bnn.so and the C++ tests for arm64."""
-    for program in ("cmake", "aarch64-linux-gnu-g++", "qemu-aarch64-static"):
+def _cross_build(folder: Path, machine: str, emulator: str) -> Path:
+    for program in ("cmake", f"{machine}-g++", emulator):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    folder = tmp_path_factory.mktemp("build-aarch64")
-    options = ["-DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake", "-DKERAS_BNN_BUILD_TESTS=ON"]
+    options = [f"-DCMAKE_TOOLCHAIN_FILE=cmake/{machine}.cmake", "-DKERAS_BNN_BUILD_TESTS=ON", "-DKERAS_BNN_WERROR=ON"]
     subprocess.run(["cmake", "-S", _SOURCES, "-B", folder, *options], check=True)
     subprocess.run(["cmake", "--build", folder, "--parallel", str(os.cpu_count())], check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def arm64_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CMake build folder with libkeras_bnn.so and the C++ tests for arm64."""
+    return _cross_build(tmp_path_factory.mktemp("build-aarch64"), "aarch64-linux-gnu", "qemu-aarch64-static")
+
+
+@pytest.fixture(scope="session")
+def armhf_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for armhf, 32-bit ARM with hardware floats."""
+    return _cross_build(tmp_path_factory.mktemp("build-armhf"), "arm-linux-gnueabihf", "qemu-arm-static")
 
 
 @pytest.fixture(scope="session")
