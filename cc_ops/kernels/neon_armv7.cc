@@ -14,7 +14,8 @@ namespace keras_bnn {
 namespace {
 
 constexpr int kTilePixels = 8;  // more than the registers hold: one call and one part of the epilogue for all
-constexpr int kRunWords = 31;   // a byte counts at most 8 per word, and 31 * 8 < 256
+constexpr int kHalf = kBlockChannels / 2;
+constexpr int kRunWords = 31;  // a byte counts at most 8 per word, and 31 * 8 < 256
 constexpr int kTapBytes = kMaxTilePixels * static_cast<int>(sizeof(Word*));
 
 // Packs 32 lanes of all-ones or all-zeros. Shifted into each other, the masks leave 4 bits each in every lane; of those
@@ -209,8 +210,7 @@ void FloatsFromBits(const BinaryTile& tile, int channels, const FloatTransform& 
 }
 
 constexpr KernelSet NeonKernels() {
-  using Real = RealOf<kTilePixels, FloatTile, IntTiles>;
-  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, CountTile, Real>::Named("neon", 1 << 13);
+  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, CountTile, NeonReal>::Named("neon", 1 << 13);
   set.floats_from_bits = FloatsFromBits;
   return set;
 }
