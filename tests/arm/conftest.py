@@ -15,7 +15,7 @@ from support.userland import Userland, open_userland
 
 _HERE = Path(__file__).resolve().parent
 _SOURCES = _HERE.parents[1] / "cc_ops"
-_MISSING_REQUIREMENT = 77  # the exit status of make_arm64_root.sh
+_MISSING_REQUIREMENT = 77  # the exit status of make_root.sh
 
 
 def _cross_build(folder: Path, machine: str, emulator: str) -> Path:
@@ -40,12 +40,12 @@ def armhf_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _cross_build(tmp_path_factory.mktemp("build-armhf"), "arm-linux-gnueabihf", "qemu-arm-static")
 
 
-@pytest.fixture(scope="session")
-def arm64_root() -> Path:
-    """A Debian 12 arm64 userland with LiteRT; kept in KERAS_BNN_ARM64_ROOT, or else in the user's cache folder."""
+def _root(architecture: str, runtime: str) -> Path:
+    """A Debian 12 userland with a runtime, kept in KERAS_BNN_<ARCHITECTURE>_ROOT or else in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = Path(os.environ.get("KERAS_BNN_ARM64_ROOT") or cache / "keras-bnn" / "arm64-root").resolve()
-    script = [_HERE / "make_arm64_root.sh", root, sys.executable, version("ai-edge-litert")]
+    kept = os.environ.get(f"KERAS_BNN_{architecture.upper()}_ROOT")
+    root = Path(kept or cache / "keras-bnn" / f"{architecture}-root").resolve()
+    script = [_HERE / "make_root.sh", architecture, root, sys.executable, runtime]
     made = subprocess.run(script, capture_output=True, text=True, check=False)
     if made.returncode == _MISSING_REQUIREMENT:
         pytest.skip(made.stderr.strip())
@@ -54,7 +54,16 @@ def arm64_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def userland(arm64_root: Path, arm64_build: Path) -> Iterator[Userland]:
-    """The arm64 userland with the runtime, the arm64 library and the tests in it."""
-    with open_userland(arm64_root, arm64_build / "libkeras_bnn.so") as opened:
+def userland(arm64_build: Path) -> Iterator[Userland]:
+    """The arm64 userland with LiteRT, the arm64 library and the tests in it."""
+    root = _root("arm64", f"ai-edge-litert=={version('ai-edge-litert')}")
+    with open_userland(root, "qemu-aarch64-static", arm64_build / "libkeras_bnn.so") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def armhf_userland(armhf_build: Path) -> Iterator[Userland]:
+    """The armhf userland with tflite-runtime, for there is no LiteRT, the armhf library and the tests in it."""
+    root = _root("armhf", "tflite-runtime==2.14.0")
+    with open_userland(root, "qemu-arm-static", armhf_build / "libkeras_bnn.so") as opened:
         yield opened
