@@ -1,5 +1,10 @@
 #include "kernels/kernel_set.h"
 
+#if defined(__arm__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include <cstring>
 #include <string>
 
@@ -16,8 +21,12 @@ bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports
 bool HasAvx512Vpopcntdq() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vpopcntdq");
+         __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__arm__) && defined(__linux__)
+bool HasNeon() { return (getauxval(AT_HWCAP) & HWCAP_NEON) != 0; }
+#elif defined(__arm__)
+bool HasNeon() { return false; }  // nothing says so
 #endif
 
 struct Entry {
@@ -31,6 +40,8 @@ constexpr Entry kEntries[] = {
     {&kAvx2Kernels, HasAvx2},
 #elif defined(__aarch64__)
     {&kNeonKernels, Always},  // part of the architecture
+#elif defined(__arm__)
+    {&kNeonKernels, HasNeon},
 #endif
     {&kScalarKernels, Always},
 };

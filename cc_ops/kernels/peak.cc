@@ -12,9 +12,10 @@
 namespace keras_bnn {
 namespace {
 
-// Of a pixel: long sums, whose beginning and end take no time, of 20 KiB together with their weights.
-constexpr int kWords = 128;
-constexpr int kValues = 512;
+// Sums that are long beside their beginning and end, with all that they read in 20 KiB.
+constexpr int kWords = 128;  // of a pixel
+constexpr int kValues = 64;  // of a pixel of real x, whose weights are expanded
+constexpr int kPixels = 32;  // of real x
 
 constexpr std::uint64_t kWindowNanoseconds = 10000000;  // beside which the start of the threads is short
 constexpr int kWindows = 5;
@@ -49,46 +50,47 @@ double Rate(double work, int threads, const Call& call) {
   return best;
 }
 
-// Adjacent rows, one for each pixel of a tile.
-template <typename T>
-std::vector<const T*> Rows(const std::vector<T>& x, int pixels) {
-  std::vector<const T*> rows;
-  for (int pixel = 0; pixel < pixels; ++pixel) rows.push_back(x.data() + x.size() / pixels * pixel);
-  return rows;
+double MeasureBits(const KernelSet& kernels, int threads) {
+  const std::vector<Word> x(static_cast<std::size_t>(kMaxTilePixels) * kWords, 0x0f3355aa);
+  const std::vector<Word> weights(static_cast<std::size_t>(kWords) * kBlockChannels, 0x3c5a6996);
+  const Word* rows[kMaxTilePixels];
+  for (int pixel = 0; pixel < kMaxTilePixels; ++pixel) rows[pixel] = x.data() + std::ptrdiff_t{pixel} * kWords;
+  const std::int32_t values[kBlockChannels] = {};
+  const int value_rows[kMaxTilePixels] = {};
+  const BinaryTile tile = {rows, kMaxTilePixels, 1, kWords, weights.data(), values, value_rows};
+  return Rate(1.0 * kMaxTilePixels * kWords * kWordBits * kBlockChannels, threads, [&] {
+    std::int32_t acc[kMaxTilePixels * kBlockChannels];
+    kernels.accumulate_bits(tile, acc);
+  });
+}
+
+template <typename X, typename Acc>
+double MeasureReal(const RealKernels<X, Acc>& kernels, int threads) {
+  const std::vector<X> x(kPixels * kValues + kReadAhead, 3);
+  const std::vector<Word> weights(kValues, 0x3c5a6996);
+  std::vector<unsigned char> expanded(kernels.ExpandedBytes(1, kValues));
+  kernels.expand(weights.data(), 1, kValues, expanded.data());
+  const X* row = x.data();
+  const RealRows<X> rows = {&row, 1, kValues, 0, kValues};
+  const Acc start[kBlockChannels] = {};
+  return Rate(1.0 * kPixels * kValues * kBlockChannels, threads, [&] {
+    Acc acc[kPixels * kBlockChannels];
+    kernels.accumulate(rows, kPixels, expanded.data(), start, 0, acc);
+  });
 }
 
 }  // namespace
 
 double MeasurePeak(const KernelSet& kernels, PeakInput input, int threads) {
-  const int pixels = kernels.tile_pixels;
-  if (input == PeakInput::kBits) {
-    const std::vector<Word> x(static_cast<std::size_t>(pixels) * kWords, 0x0f3355aa);
-    const std::vector<Word> weights(kWords * kBlockChannels, 0x3c5a6996);
-    const auto rows = Rows(x, pixels);
-    const std::int32_t values[kBlockChannels] = {};
-    const int value_rows[kMaxTilePixels] = {};
-    const BinaryTile tile = {rows.data(), pixels, 1, kWords, weights.data(), values, value_rows};
-    return Rate(1.0 * pixels * kWords * kWordBits * kBlockChannels, threads, [&] {
-      std::int32_t acc[kMaxTilePixels * kBlockChannels];
-      kernels.accumulate_bits(tile, acc);
-    });
+  switch (input) {
+    case PeakInput::kBits:
+      return MeasureBits(kernels, threads);
+    case PeakInput::kFloat32:
+      return MeasureReal(kernels.floats, threads);
+    case PeakInput::kInt8:
+      return MeasureReal(kernels.bytes, threads);
   }
-  const double work = 1.0 * pixels * kValues * kBlockChannels;
-  const std::vector<Word> weights(kValues, 0x3c5a6996);
-  if (input == PeakInput::kFloat32) {
-    const std::vector<float> x(static_cast<std::size_t>(pixels) * kValues, 0.75f);
-    const auto rows = Rows(x, pixels);
-    return Rate(work, threads, [&] {
-      float acc[kMaxTilePixels * kBlockChannels];
-      kernels.accumulate_float(rows.data(), pixels, 1, kValues, weights.data(), acc);
-    });
-  }
-  const std::vector<std::int8_t> x(static_cast<std::size_t>(pixels) * kValues, -5);
-  const auto rows = Rows(x, pixels);
-  return Rate(work, threads, [&] {
-    std::int32_t acc[kMaxTilePixels * kBlockChannels];
-    kernels.accumulate_int8(rows.data(), pixels, 1, kValues, weights.data(), 3, acc);
-  });
+  return 0;
 }
 
 }  // namespace keras_bnn

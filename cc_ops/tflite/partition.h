@@ -77,7 +77,7 @@ class Partition {
   int threads_ = 1;  // as of the last Prepare: the scratch of the ops is made for so many
   std::vector<Step> steps_;
   std::vector<std::pair<int, Inner>> inner_;  // by tensor index
-  std::size_t activation_bytes_ = 0;          // that inner_ takes
+  std::uint64_t activation_bytes_ = 0;        // that inner_ takes; of 64 bits, also where addresses have 32
   const std::shared_ptr<Arena> arena_;
 };
 

@@ -1,98 +1,67 @@
-"""A tiny packed model with a known answer: real convolution, binary convolution, max-pool, dense layer."""
+"""Small packed networks with known answers, which together hold every op."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from keras_bnn.converter.bits import pack_signs, words_for
-from keras_bnn.converter.custom_ops import SAME, VALID
-from keras_bnn.converter.flatbuffer import write_model
-from keras_bnn.converter.graph import Model
-from keras_bnn.runtime import Interpreter
+from keras_bnn.cli.selftest_network import Network
 
-SIZE, COLORS, CHANNELS, CLASSES = 6, 3, 40, 7  # 40 channels leave unused bits in the second word
-SAMPLES = 3
+SAMPLES, SIZE, COLORS, CHANNELS = 3, 6, 3, 40  # 40 channels leave unused bits in the second word
 
 
-def mistakes(isa: str) -> int:
-    """Returns how many of the outputs differ from plain +-1 arithmetic when the model runs on a kernel set.
-
-    Args:
-        isa: Name of the kernel set.
-    """
-    rng = np.random.default_rng(1602)
-    x = rng.integers(-4, 5, (SAMPLES, SIZE, SIZE, COLORS)).astype(np.float32)  # integers: float sums are exact
-    signs = [
-        rng.choice([-1, 1], shape)
-        for shape in ((CHANNELS, 3, 3, COLORS), (CHANNELS, 3, 3, CHANNELS), (CLASSES, SIZE // 2, SIZE // 2, CHANNELS))
-    ]
-    multiplier = rng.choice([-0.5, 0.25, 1.5], CHANNELS).astype(np.float32)
-    bias = rng.integers(-9, 10, CHANNELS).astype(np.float32)
-    thresholds = rng.integers(-9, 10, CHANNELS).astype(np.int32)
-    scale = rng.choice([-2.0, 0.125], CLASSES).astype(np.float32)
-    interpreter = Interpreter(_model(signs, multiplier, bias, thresholds, scale), isa=isa)
-    expected = _expected(x, signs, multiplier, bias, thresholds, scale)
-    return int(np.count_nonzero(interpreter.predict(x) != expected))
+def networks() -> dict[str, Network]:
+    """Returns the networks of the self-test by name, always the same."""
+    return {make.__name__: make(np.random.default_rng(1602)) for make in (plain, residual, int8, uint8, larq)}
 
 
-def _expected(
-    x: np.ndarray,
-    signs: list[np.ndarray],
-    multiplier: np.ndarray,
-    bias: np.ndarray,
-    thresholds: np.ndarray,
-    scale: np.ndarray,
-) -> np.ndarray:
-    """The model in numpy, on unpacked values."""
-    y = np.where(_convolve(x, signs[0]) * multiplier + bias < 0, -1, 1)
-    y = np.where(_convolve(y, signs[1]) < thresholds, -1, 1)
-    y = y.reshape(len(x), SIZE // 2, 2, SIZE // 2, 2, CHANNELS).max(axis=(2, 4))
-    return np.einsum("nhwc,ohwc->no", y, signs[2]) * scale
+def plain(rng: np.random.Generator) -> Network:
+    """A first layer with real pixels, a binary one, a pool, a dense layer."""
+    net = Network(rng, rng.integers(-4, 5, (SAMPLES, SIZE, SIZE, COLORS)).astype(np.float32))
+    (x,) = net.conv2d(net.x, CHANNELS, bits=True)
+    (x,) = net.conv2d(x, CHANNELS, thresholds=True)
+    (y,) = net.fully_connected(net.max_pool2d(x), 7, dtype=np.float32)
+    net.output(y)
+    return net
 
 
-def _convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """3x3 convolution of the same size, zeros outside."""
-    windows = sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), (3, 3), axis=(1, 2))
-    return np.einsum("nyxchw,ohwc->nyxo", windows, kernel)
+def residual(rng: np.random.Generator) -> Network:
+    """Two convolutions with shortcuts, the first giving y and its bits; depthwise and transposed ones behind."""
+    net = Network(rng, rng.integers(-9, 10, (SAMPLES, SIZE, SIZE, CHANNELS)).astype(np.float32))
+    y, x = net.conv2d(net.quantize(net.x), CHANNELS, shortcut=net.x, dtype=np.float32, bits=True)
+    (x,) = net.conv2d(x, CHANNELS, pad_value=-1, shortcut=y, bits=True)
+    (y,) = net.depthwise_conv2d(x, dtype=np.float32)
+    net.output(y)
+    (x,) = net.depthwise_conv2d(x, pad_value=1, thresholds=True)
+    net.output(net.dequantize(x))
+    (y,) = net.transpose_conv2d(x, 5, stride=2, dtype=np.float32)
+    net.output(y)
+    return net
 
 
-def _model(
-    signs: list[np.ndarray], multiplier: np.ndarray, bias: np.ndarray, thresholds: np.ndarray, scale: np.ndarray
-) -> bytes:
-    """The model as a packed file."""
-    model = Model()
-    graph = model.graphs[0]
-    words = words_for(CHANNELS)
-    image, half = (-1, SIZE, SIZE, words), (-1, SIZE // 2, SIZE // 2, words)
-    packed = [pack_signs(kernel < 0) for kernel in signs]
-    packed[2] = packed[2].reshape(CLASSES, -1)
-    weights = [graph.add_constant(f"weights_{i}", kernel) for i, kernel in enumerate(packed)]
-    parameters = {"multiplier": multiplier, "bias": bias, "thresholds": thresholds, "scale": scale}
-    constants = {name: graph.add_constant(name, values) for name, values in parameters.items()}
-    zeros = graph.add_constant("zeros", np.zeros(CLASSES, np.float32))
+def int8(rng: np.random.Generator) -> Network:
+    """int8 numbers as inputs and outputs."""
+    net = Network(rng, rng.integers(-128, 128, (SAMPLES, SIZE, SIZE, COLORS)).astype(np.int8))
+    (x,) = net.conv2d(net.x, CHANNELS, stride=2, thresholds=True)
+    net.output(net.dequantize(x, np.int8))
+    y, x = net.conv2d(x, CHANNELS, dtype=np.int8, bits=True)
+    net.output(y)
+    (y,) = net.fully_connected(x, 7, dtype=np.int8)
+    net.output(y)
+    return net
 
-    x = graph.add_input("x", (-1, SIZE, SIZE, COLORS))
-    real = graph.add_tensor("real_convolution", image, np.int32)
-    binary = graph.add_tensor("binary_convolution", image, np.int32)
-    pooled = graph.add_tensor("pooled", half, np.int32)
-    y = graph.add_tensor("y", (-1, CLASSES))
-    graph.add_op(
-        "BnnConv2D",
-        [x, weights[0], constants["multiplier"], constants["bias"]],
-        [real],
-        {"channels_in": COLORS, "padding": SAME},
-    )
-    graph.add_op(
-        "BnnConv2D", [real, weights[1], constants["thresholds"]], [binary], {"channels_in": CHANNELS, "padding": SAME}
-    )
-    pool = {"window_h": 2, "window_w": 2, "stride_h": 2, "stride_w": 2, "padding": VALID}
-    graph.add_op("BnnMaxPool2D", [binary], [pooled], pool)
-    graph.add_op(
-        "BnnFullyConnected",
-        [pooled, weights[2], constants["scale"], zeros],
-        [y],
-        {"channels_in": (SIZE // 2) ** 2 * CHANNELS},
-    )
-    graph.outputs.append(y)
-    return write_model(model)
+
+def uint8(rng: np.random.Generator) -> Network:
+    """A first layer with the bytes of an image."""
+    net = Network(rng, rng.integers(0, 256, (SAMPLES, SIZE, SIZE, COLORS)).astype(np.uint8))
+    (y,) = net.conv2d(net.x, CHANNELS, dtype=np.float32)
+    net.output(y)
+    return net
+
+
+def larq(rng: np.random.Generator) -> Network:
+    """The ops of Larq Compute Engine."""
+    net = Network(rng, rng.integers(-9, 10, (SAMPLES, SIZE, SIZE, CHANNELS)).astype(np.float32))
+    x = net.lce_max_pool2d(net.lce_conv2d(net.lce_quantize(net.x), CHANNELS, as_bits=True))
+    net.output(net.lce_dequantize(x))
+    net.output(net.lce_conv2d(x, CHANNELS, as_bits=False))
+    return net

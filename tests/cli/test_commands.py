@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from keras_bnn import runtime
-from keras_bnn.cli import COMMANDS, main, selftest
+from keras_bnn.cli import COMMANDS, main, selftest_network
 
 
 def failure(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
@@ -183,11 +183,28 @@ class TestBenchmark:
                 assert op["peak_share"] == pytest.approx(op["macs_per_second"] / peak)
             assert sum(op["share"] for op in ops) + profile["other"]["share"] == pytest.approx(1, abs=0.2)
 
+    def test_every_key_is_documented(self, files, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["benchmark", str(files.packed), "--seconds", "0.01", "--json"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        (profile,) = result["profile"]
+        text = (Path(__file__).resolve().parents[2] / "docs" / "benchmark.md").read_text()
+        documented = set(re.findall(r"\w+", " ".join(re.findall(r"^\| ([\w, ]+) \|", text, re.MULTILINE))))
+        assert documented >= {*result, *profile, *profile["ops"][0]}
+
     def test_profile_of_a_file_without_packed_ops(self, files, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["benchmark", str(files.reference), "--seconds", "0.05", "--json"]) == 0
         (profile,) = json.loads(capsys.readouterr().out)["profile"]
         assert (profile["ops"], profile["peak_macs_per_second"], profile["other"]["share"]) == ([], {}, 1)
         assert sum(profile["other"]["ops"].values()) > 5
+
+    def test_runtime_without_a_schema(
+        self, files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "keras_bnn.converter", None)
+        assert main(["benchmark", str(files.packed), "--seconds", "0.05"]) == 0
+        text = capsys.readouterr().out
+        assert re.search(r"\n1 thread +file \d", text)
+        assert re.search(r"\nno times of ops: .*keras_bnn\.converter", text)
 
     def test_table(self, files, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["benchmark", str(files.packed), "--seconds", "0.05"]) == 0
@@ -217,11 +234,11 @@ class TestDoctor:
         assert "KERAS_BNN_ISA" in capsys.readouterr().out
 
     def test_wrong_outputs_are_found(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        right = selftest.pack_signs
-        monkeypatch.setattr(selftest, "pack_signs", lambda negative: right(~negative))
+        right = selftest_network.pack_signs
+        monkeypatch.setattr(selftest_network, "pack_signs", lambda negative: right(~negative))
         assert main(["doctor"]) == 1
         captured = capsys.readouterr()
-        assert "outputs wrong" in captured.out
+        assert re.search(r"self-test, scalar +outputs wrong: \d+ in plain, \d+ in residual, ", captured.out)
         assert "wrong outputs" in captured.err
 
 

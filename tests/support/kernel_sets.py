@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import sys
 from pathlib import Path
 
 # Per machine: the name of a kernel set, and the CPU flags (as Linux names them) that it needs.
@@ -13,9 +15,17 @@ _NEEDED_FLAGS: dict[str, dict[str, set[str]]] = {
         "avx512_vpopcntdq": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq"},
     },
     "aarch64": {"scalar": set(), "neon": set()},
+    "armv7l": {"scalar": set(), "neon": {"neon"}},
 }
 
-_MACHINE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+
+def _machine() -> str:
+    machine = {"AMD64": "x86_64", "arm64": "aarch64", "armv8l": "armv7l"}.get(platform.machine(), platform.machine())
+    # A 64-bit kernel may run 32-bit programs, as that of 32-bit Raspberry Pi OS does.
+    return "armv7l" if machine == "aarch64" and sys.maxsize < 2**32 else machine
+
+
+_MACHINE = _machine()
 _BUILT_HERE = _NEEDED_FLAGS.get(_MACHINE, {"scalar": set()})
 
 ALL = sorted({name for sets in _NEEDED_FLAGS.values() for name in sets})
@@ -32,6 +42,9 @@ def why_unsupported(isa: str) -> str | None:
 
 
 def _cpu_flags() -> set[str]:
+    if _MACHINE == "armv7l":  # QEMU shows the file of the machine that it runs on
+        at_hwcap, hwcap_neon = 16, 1 << 12
+        return {"neon"} if ctypes.CDLL(None).getauxval(at_hwcap) & hwcap_neon else set()
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return set()
