@@ -30,7 +30,7 @@ namespace keras_bnn {
 // Output channels of a block: the channels of one packed output word.
 constexpr int kBlockChannels = kWordBits;
 
-// The most pixels that any set takes in one call.
+// The most pixels of one call.
 constexpr int kMaxTilePixels = 8;
 
 // Taps that compare_depthwise_bits counts, and the binary digits of a number one larger.
@@ -98,9 +98,6 @@ struct BlockOutputs {
 
 struct KernelSet {
   const char* name;
-
-  // Pixels per call of the accumulate functions for real x, at most kMaxTilePixels.
-  int tile_pixels;
 
   // About how many steps a thread does in a microsecond, to tell whether work is worth sharing. A step is one word or
   // value of x times the 32 channels of a block.

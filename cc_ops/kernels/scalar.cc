@@ -47,6 +47,6 @@ struct CountTile {
 
 }  // namespace
 
-extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, 4, CountTile, ScalarReal>::Named("scalar", 70);
+extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, CountTile, ScalarReal>::Named("scalar", 70);
 
 }  // namespace keras_bnn
