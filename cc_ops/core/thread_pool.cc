@@ -6,6 +6,8 @@
 #include <chrono>
 #include <system_error>
 
+#include "core/subnormals.h"
+
 namespace keras_bnn {
 namespace {
 
@@ -163,6 +165,7 @@ void ThreadPool::TakeItems(int thread) {
 }
 
 void ThreadPool::Work() {
+  const KeepSubnormals keep_subnormals;  // threads begin in the mode of the one that starts them
   const auto called = [&] { return (state_.load(std::memory_order_relaxed) & (kPlacesMask | kStop)) != 0; };
   for (;;) {
     Sleep();

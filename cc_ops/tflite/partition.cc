@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/refusal.h"
+#include "core/subnormals.h"
 
 namespace keras_bnn {
 namespace {
@@ -222,6 +223,7 @@ void Partition::PlanArena(const TfLiteContext* context) {
 }
 
 void Partition::Run(TfLiteContext* context) {
+  const KeepSubnormals keep_subnormals;
   const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_->data()) % kArenaAlignment;
   unsigned char* arena = arena_->data() + (kArenaAlignment - misalignment);
   const auto data = [&](int index) -> void* {
