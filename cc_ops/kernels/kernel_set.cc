@@ -1,7 +1,14 @@
 #include "kernels/kernel_set.h"
 
+#if defined(KERAS_BNN_SVE2) || defined(KERAS_BNN_SME2)
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#endif
+
+#include <array>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "core/refusal.h"
 
@@ -20,26 +27,67 @@ bool HasAvx512Vpopcntdq() {
 }
 #endif
 
+// The numbers are Linux's, which older headers lack.
+#if defined(KERAS_BNN_SVE2)
+bool HasSve2() {
+  constexpr unsigned long kSve = 1ul << 22, kSve2 = 1ul << 1;
+  return (getauxval(AT_HWCAP) & kSve) != 0 && (getauxval(AT_HWCAP2) & kSve2) != 0;
+}
+
+bool HasLongVectors() {
+  constexpr int kGetVectorLength = 51, kBytes = 0xffff;
+  return HasSve2() && (prctl(kGetVectorLength) & kBytes) > 128 / 8;
+}
+#endif
+
+#if defined(KERAS_BNN_SME2)
+// SME2 and its outer product of bits.
+bool HasSme2() {
+  constexpr unsigned long kNeeded = 1ul << 37 | 1ul << 40;
+  return (getauxval(AT_HWCAP2) & kNeeded) == kNeeded;
+}
+#endif
+
 struct Entry {
   const KernelSet* set;
   bool (*supported)();
 };
 
-constexpr Entry kEntries[] = {
+// The sets that are not x86's are in the order of the instructions that they need, counted and not timed.
+constexpr std::array kEntries = {
 #if defined(__x86_64__)
-    {&kAvx512VpopcntdqKernels, HasAvx512Vpopcntdq},
-    {&kAvx2Kernels, HasAvx2},
+    Entry{&kAvx512VpopcntdqKernels, HasAvx512Vpopcntdq},
+    Entry{&kAvx2Kernels, HasAvx2},
 #elif defined(__aarch64__)
-    {&kNeonKernels, Always},  // part of the architecture
+#if defined(KERAS_BNN_SME2)
+    Entry{&kSme2Kernels, HasSme2},
 #endif
-    {&kScalarKernels, Always},
+    Entry{&kNeonKernels, Always},  // part of the architecture
+#if defined(KERAS_BNN_SVE2)
+    Entry{&kSve2Kernels, HasSve2},
+#endif
+#endif
+    Entry{&kScalarKernels, Always},
 };
 
-constexpr int kCount = sizeof(kEntries) / sizeof(kEntries[0]);
+// SVE2 goes before NEON where its vectors are longer: of 128 bits it needs as many instructions, of 256 bits half of
+// them.
+std::array<Entry, kEntries.size()> InOrder() {
+  auto entries = kEntries;
+#if defined(KERAS_BNN_SVE2)
+  if (HasLongVectors()) std::swap(entries[entries.size() - 3], entries[entries.size() - 2]);
+#endif
+  return entries;
+}
+
+const std::array<Entry, kEntries.size()>& Entries() {
+  static const auto entries = InOrder();
+  return entries;
+}
 
 std::string SupportedNames() {
   std::string names;
-  for (const Entry& entry : kEntries) {
+  for (const Entry& entry : Entries()) {
     if (entry.supported()) names += (names.empty() ? "" : ", ") + std::string(entry.set->name);
   }
   return names;
@@ -47,15 +95,15 @@ std::string SupportedNames() {
 
 }  // namespace
 
-int KernelSetCount() { return kCount; }
+int KernelSetCount() { return static_cast<int>(kEntries.size()); }
 
-const KernelSet& KernelSetAt(int index) { return *kEntries[index].set; }
+const KernelSet& KernelSetAt(int index) { return *Entries()[index].set; }
 
-bool KernelSetSupported(int index) { return kEntries[index].supported(); }
+bool KernelSetSupported(int index) { return Entries()[index].supported(); }
 
 const KernelSet& ChooseKernelSet(const char* name) {
   const bool any = name == nullptr || name[0] == '\0';
-  for (const Entry& entry : kEntries) {
+  for (const Entry& entry : Entries()) {
     if (!any && std::strcmp(name, entry.set->name) != 0) continue;
     if (entry.supported()) return *entry.set;
     if (!any) {

@@ -348,6 +348,7 @@ struct KernelSetOf {
     using Binary = BinaryOf<CountTile>;
     return {name,
             kTilePixels,
+            kMaxTilePixels,
             steps_per_thread,
             KeepOrder,
             Binary::AccumulateBits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 from pathlib import Path
 
@@ -12,8 +13,12 @@ _NEEDED_FLAGS: dict[str, dict[str, set[str]]] = {
         "avx2": {"avx2", "fma"},
         "avx512_vpopcntdq": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq"},
     },
-    "aarch64": {"scalar": set(), "neon": set()},
+    "aarch64": {"scalar": set(), "neon": set(), "sve2": {"sve2"}, "sme2": {"sme2"}},
 }
+
+# The bits of AT_HWCAP2 on aarch64 Linux. QEMU answers for the CPU that it plays, but leaves /proc/cpuinfo the host's.
+_AT_HWCAP2 = 26
+_HWCAP2_BITS = {"sve2": 1, "sme2": 37}
 
 _MACHINE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
 _BUILT_HERE = _NEEDED_FLAGS.get(_MACHINE, {"scalar": set()})
@@ -32,6 +37,8 @@ def why_unsupported(isa: str) -> str | None:
 
 
 def _cpu_flags() -> set[str]:
+    if _MACHINE == "aarch64":
+        return _hwcap2_flags() if platform.system() == "Linux" else set()
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return set()
@@ -41,3 +48,10 @@ def _cpu_flags() -> set[str]:
         if line.startswith("flags")
         for flag in line.split(":")[1].split()
     }
+
+
+def _hwcap2_flags() -> set[str]:
+    getauxval = ctypes.CDLL(None).getauxval
+    getauxval.restype = ctypes.c_ulong
+    getauxval.argtypes = [ctypes.c_ulong]
+    return {flag for flag, bit in _HWCAP2_BITS.items() if getauxval(_AT_HWCAP2) >> bit & 1}
