@@ -1,21 +1,91 @@
 // SVE2: as many channels per register as the CPU has 32-bit lanes, in code that is the same for every vector length.
 //
 // CNT counts a whole 32-bit lane, so that nothing is widened: eor, cnt and add per vector of channels and word of x.
-// Registers of the counting loop: 16 accumulators, which are 4 pixels times 4 vectors, or 8 times 2; the vectors of the
-// kernel, a broadcast x, temporaries. With vectors of 128 bits a block of 32 channels takes two rounds of 4 vectors,
-// with 256 bits one, with 512 bits one of 2 vectors; predicates cut off what longer ones have too much.
-//
-// The counts of a tile go through memory: the loops over vectors of channels that make outputs of them are the outer
-// ones, so that multipliers and biases are read once.
+// Registers of the counting loop: 16 accumulators, the vectors of the kernel, a broadcast x, temporaries. With vectors
+// of 128 bits a block of 32 channels takes two rounds of 4 pixels times 4 vectors of channels, with 256 bits one;
+// longer vectors take one round of 8 pixels times 2 vectors, of which predicates cut off what is too much. Outputs are
+// made of the counts while they are in registers.
 #include "kernels/sve2.h"
 
 #include <arm_sve.h>
 
+#define KERAS_BNN_INLINE inline __attribute__((always_inline))
+
 namespace keras_bnn {
 namespace {
 
-constexpr int kPixels = 8;
-static_assert(kMaxTilePixels == kPixels, "a tile is one or two rounds of pixels");
+template <auto kValue>
+struct Constant {
+  static constexpr auto value = kValue;
+};
+
+constexpr float kInfinity = __builtin_huge_valf();
+
+// Outputs are made of the counts of one pixel after the other: of each vector of channels, which begins v vectors after
+// channel `first`, and then of all of them. `values` is the pixel's row from channel `first`; `bits` collects what the
+// vectors leave for the end. `channels` are those of the block that have an output.
+
+// values - 2 * counts
+svint32_t Sums(svbool_t some, const std::int32_t* values, int v, svint32_t counts) {
+  return svmls_x(some, svld1_vnum(some, values, v), counts, 2);
+}
+
+struct ToSums {
+  std::int32_t* acc;
+  int channels = kBlockChannels;
+
+  KERAS_BNN_INLINE svuint32_t Vector(int p, int first, int v, svbool_t some, svint32_t counts,
+                                     const std::int32_t* values, svuint32_t bits) const {
+    svst1_vnum(some, acc + p * kBlockChannels + first, v, Sums(some, values, v, counts));
+    return bits;
+  }
+
+  void Pixel(int, int, svuint32_t) const {}
+};
+
+svfloat32_t Clamp(svbool_t some, svfloat32_t x, float low, float high) {
+  x = svsel(svcmplt(some, x, low), svdup_f32(low), x);  // the maximum of -0.0 and 0.0 would not be x
+  return svsel(svcmpgt(some, x, high), svdup_f32(high), x);
+}
+
+struct ToFloats {
+  FloatTransform t;
+  bool clamps;
+  float* y;
+  std::int64_t stride;
+  int channels;
+
+  KERAS_BNN_INLINE svuint32_t Vector(int p, int first, int v, svbool_t some, svint32_t counts,
+                                     const std::int32_t* values, svuint32_t bits) const {
+    svfloat32_t value = svcvt_f32_x(some, Sums(some, values, v, counts));
+    if (clamps) value = Clamp(some, value, t.pre_low, t.pre_high);
+    value = svmul_x(some, value, svld1_vnum(some, t.multiplier + first, v));
+    value = svadd_x(some, value, svld1_vnum(some, t.bias + first, v));
+    if (clamps) value = Clamp(some, value, t.low, t.high);
+    svst1_vnum(some, y + p * stride + first, v, value);
+    return bits;
+  }
+
+  void Pixel(int, int, svuint32_t) const {}
+};
+
+struct ToBits {
+  Word* words;
+  std::int64_t stride;
+  int channels = kBlockChannels;
+
+  KERAS_BNN_INLINE svuint32_t Vector(int, int first, int v, svbool_t some, svint32_t counts, const std::int32_t* values,
+                                     svuint32_t bits) const {
+    const svbool_t exceed = svcmpgt(some, counts, svld1_vnum(some, values, v));
+    const auto lane = static_cast<Word>(first + v * static_cast<int>(svcntw()));
+    return svorr_m(exceed, bits, svlsl_x(svptrue_b32(), svdup_u32(1), svindex_u32(lane, 1)));
+  }
+
+  void Pixel(int p, int first, svuint32_t bits) const {
+    const Word word = svorv(svptrue_b32(), bits);
+    words[p * stride] = first == 0 ? word : words[p * stride] | word;
+  }
+};
 
 // There are no arrays of vectors whose length is known at run time only: each has a name, and the compiler drops what
 // is not used of 8 pixels and 4 vectors.
@@ -42,45 +112,67 @@ static_assert(kMaxTilePixels == kPixels, "a tile is one or two rounds of pixels"
 #define KERAS_BNN_ADVANCE(p) \
   if constexpr (p < P) x##p += kStep;
 
-#define KERAS_BNN_STORE(s, p, v) svst1_vnum(some##v, counts + p * kBlockChannels, v, svreinterpret_s32(s))
+#define KERAS_BNN_FINISH(s, p, v) \
+  bits = finish.Vector(pixel + p, first, v, some##v, svreinterpret_s32(s), values, bits)
 
-#define KERAS_BNN_STORE_PIXEL(p)                          \
-  if constexpr (p < P) {                                  \
-    KERAS_BNN_STORE(s##p##0, p, 0);                       \
-    KERAS_BNN_STORE(s##p##1, p, 1);                       \
-    if constexpr (V > 2) KERAS_BNN_STORE(s##p##2, p, 2);  \
-    if constexpr (V > 2) KERAS_BNN_STORE(s##p##3, p, 3);  \
+#define KERAS_BNN_FINISH_PIXEL(p)                          \
+  if constexpr (p < P) {                                   \
+    svuint32_t bits = zero;                                \
+    const std::int32_t* values = tile.ValuesOf(pixel + p) + first; \
+    KERAS_BNN_FINISH(s##p##0, p, 0);                       \
+    KERAS_BNN_FINISH(s##p##1, p, 1);                       \
+    if constexpr (V > 2) KERAS_BNN_FINISH(s##p##2, p, 2);  \
+    if constexpr (V > 2) KERAS_BNN_FINISH(s##p##3, p, 3);  \
+    finish.Pixel(pixel + p, first, bits);                  \
   }
 // clang-format on
 
-// P pixels and V vectors of channels, of which the block still has `channels`; a tap has a multiple of kStep words.
-template <int P, int V, int kStep>
-void CountVectors(const Word* const* rows, int taps, int words, const Word* kernel, int channels,
-                  std::int32_t* counts) {
-  static_assert(P <= kPixels && (V == 2 || V == 4));
+// P pixels and V vectors of channels.
+template <int P, int V, typename Finish>
+void CountVectors(const BinaryTile& tile, int pixel, int first, const Finish& outputs) {
+  static_assert(P * V <= 16 && (V == 2 || V == 4));
   const auto lanes = static_cast<int>(svcntw());
   const svbool_t all = svptrue_b32();
-  const svbool_t some0 = svwhilelt_b32(0, channels);
-  const svbool_t some1 = svwhilelt_b32(lanes, channels);
-  const svbool_t some2 = svwhilelt_b32(2 * lanes, channels);
-  const svbool_t some3 = svwhilelt_b32(3 * lanes, channels);
+  const svbool_t some0 = svwhilelt_b32(first, outputs.channels);
+  const svbool_t some1 = svwhilelt_b32(first + lanes, outputs.channels);
+  const svbool_t some2 = svwhilelt_b32(first + 2 * lanes, outputs.channels);
+  const svbool_t some3 = svwhilelt_b32(first + 3 * lanes, outputs.channels);
   const svuint32_t zero = svdup_u32(0);
+  const Finish finish = outputs;  // what is written may not change it
   KERAS_BNN_EACH_PIXEL(KERAS_BNN_CLEAR)
-  for (int tap = 0; tap < taps; ++tap, rows += kMaxTilePixels) {
-    KERAS_BNN_EACH_PIXEL(KERAS_BNN_TAKE_ROW)
-    for (int w = 0; w < words; w += kStep) {
+  // A tap has a multiple of kStep words, or just as many.
+  const auto count_taps = [&](auto step, auto is_one_step) __attribute__((always_inline)) {
+    constexpr int kStep = decltype(step)::value;
+    constexpr bool kOneStep = decltype(is_one_step)::value;
+    const Word* const* rows = tile.rows + pixel;
+    const Word* kernel = tile.kernel + first;
+    for (int tap = 0; tap < tile.taps; ++tap, rows += kMaxTilePixels) {
+      KERAS_BNN_EACH_PIXEL(KERAS_BNN_TAKE_ROW)
+      int left = tile.words;
+      do {
 #pragma GCC unroll 4
-      for (int i = 0; i < kStep; ++i, kernel += kBlockChannels) {
-        const svuint32_t k0 = svld1_vnum(some0, kernel, 0);
-        const svuint32_t k1 = svld1_vnum(some1, kernel, 1);
-        const svuint32_t k2 = V > 2 ? svld1_vnum(some2, kernel, 2) : k0;
-        const svuint32_t k3 = V > 2 ? svld1_vnum(some3, kernel, 3) : k0;
-        KERAS_BNN_EACH_PIXEL(KERAS_BNN_COUNT_PIXEL)
-      }
-      KERAS_BNN_EACH_PIXEL(KERAS_BNN_ADVANCE)
+        for (int i = 0; i < kStep; ++i, kernel += kBlockChannels) {
+          const svuint32_t k0 = svld1_vnum(some0, kernel, 0);
+          const svuint32_t k1 = svld1_vnum(some1, kernel, 1);
+          const svuint32_t k2 = V > 2 ? svld1_vnum(some2, kernel, 2) : k0;
+          const svuint32_t k3 = V > 2 ? svld1_vnum(some3, kernel, 3) : k0;
+          KERAS_BNN_EACH_PIXEL(KERAS_BNN_COUNT_PIXEL)
+        }
+        KERAS_BNN_EACH_PIXEL(KERAS_BNN_ADVANCE)
+        left -= kStep;
+      } while (!kOneStep && left > 0);
     }
+  };
+  if (tile.words == 2) {
+    count_taps(Constant<2>(), Constant<true>());
+  } else if (tile.words == 4) {
+    count_taps(Constant<4>(), Constant<true>());
+  } else if (tile.words % 4 == 0) {
+    count_taps(Constant<4>(), Constant<false>());
+  } else {
+    count_taps(Constant<1>(), Constant<false>());
   }
-  KERAS_BNN_EACH_PIXEL(KERAS_BNN_STORE_PIXEL)
+  KERAS_BNN_EACH_PIXEL(KERAS_BNN_FINISH_PIXEL)
 }
 
 #undef KERAS_BNN_EACH_PIXEL
@@ -89,108 +181,43 @@ void CountVectors(const Word* const* rows, int taps, int words, const Word* kern
 #undef KERAS_BNN_COUNT
 #undef KERAS_BNN_COUNT_PIXEL
 #undef KERAS_BNN_ADVANCE
-#undef KERAS_BNN_STORE
-#undef KERAS_BNN_STORE_PIXEL
+#undef KERAS_BNN_FINISH
+#undef KERAS_BNN_FINISH_PIXEL
+#undef KERAS_BNN_INLINE
 
-// `pixels` pixels from `rows`, at most P, and all channels.
-template <int P, int V>
-void CountPixels(const BinaryTile& tile, const Word* const* rows, int pixels, std::int32_t* counts) {
-  if constexpr (P > 1) {
-    if (pixels < P) return CountPixels<P - 1, V>(tile, rows, pixels, counts);
-  }
-  for (int first = 0; first < kBlockChannels; first += V * static_cast<int>(svcntw())) {
-    const Word* kernel = tile.kernel + first;
-    const int channels = kBlockChannels - first;
-    if (tile.words % 4 == 0) {
-      CountVectors<P, V, 4>(rows, tile.taps, tile.words, kernel, channels, counts + first);
-    } else if (tile.words % 2 == 0) {
-      CountVectors<P, V, 2>(rows, tile.taps, tile.words, kernel, channels, counts + first);
-    } else {
-      CountVectors<P, V, 1>(rows, tile.taps, tile.words, kernel, channels, counts + first);
-    }
+// P pixels and all channels.
+template <int P, int V, typename Finish>
+void CountRounds(const BinaryTile& tile, int pixel, const Finish& finish) {
+  for (int first = 0; first < finish.channels; first += V * static_cast<int>(svcntw())) {
+    CountVectors<P, V>(tile, pixel, first, finish);
   }
 }
 
-void Count(const BinaryTile& tile, std::int32_t* counts) {
-  constexpr int kHalf = kPixels / 2;
-  if (4 * svcntw() > kBlockChannels) {
-    CountPixels<kPixels, 2>(tile, tile.rows, tile.pixels, counts);
+// From `pixel` on, as many times P pixels as there are, and then the rest.
+template <int P, int V, typename Finish>
+void CountPixels(const BinaryTile& tile, int pixel, const Finish& finish) {
+  for (; pixel + P <= tile.pixels; pixel += P) CountRounds<P, V>(tile, pixel, finish);
+  if constexpr (P > 1) CountPixels<P / 2, V>(tile, pixel, finish);
+}
+
+template <typename Finish>
+void Count(const BinaryTile& tile, const Finish& finish) {
+  if (4 * svcntw() <= kBlockChannels) {
+    CountPixels<4, 4>(tile, 0, finish);
   } else {
-    CountPixels<kHalf, 4>(tile, tile.rows, tile.pixels < kHalf ? tile.pixels : kHalf, counts);
-    if (tile.pixels > kHalf) {
-      CountPixels<kHalf, 4>(tile, tile.rows + kHalf, tile.pixels - kHalf, counts + kHalf * kBlockChannels);
-    }
-  }
-}
-
-// values - 2 * counts
-svint32_t Sums(svbool_t some, const std::int32_t* values, const std::int32_t* counts) {
-  return svmls_x(some, svld1(some, values), svld1(some, counts), 2);
-}
-
-svfloat32_t Clamp(svbool_t some, svfloat32_t x, float low, float high) {
-  x = svsel(svcmplt(some, x, low), svdup_f32(low), x);  // the maximum of -0.0 and 0.0 would not be x
-  return svsel(svcmpgt(some, x, high), svdup_f32(high), x);
-}
-
-template <bool kClamps>
-void FloatsFromCounts(const BinaryTile& tile, const std::int32_t* counts, int channels, const FloatTransform& t,
-                      float* y, std::int64_t stride) {
-  const FloatTransform limits = t;  // y may not change them
-  for (int i = 0; i < channels; i += static_cast<int>(svcntw())) {
-    const svbool_t some = svwhilelt_b32(i, channels);
-    const svfloat32_t multiplier = svld1(some, t.multiplier + i), bias = svld1(some, t.bias + i);
-    for (int p = 0; p < tile.pixels; ++p) {
-      const svint32_t sums = Sums(some, tile.ValuesOf(p) + i, counts + p * kBlockChannels + i);
-      svfloat32_t value = svcvt_f32_x(some, sums);
-      if constexpr (kClamps) value = Clamp(some, value, limits.pre_low, limits.pre_high);
-      value = svadd_x(some, svmul_x(some, value, multiplier), bias);
-      if constexpr (kClamps) value = Clamp(some, value, limits.low, limits.high);
-      svst1(some, y + p * stride + i, value);
-    }
+    CountPixels<8, 2>(tile, 0, finish);
   }
 }
 
 }  // namespace
 
-void Sve2AccumulateBits(const BinaryTile& tile, std::int32_t* acc) {
-  std::int32_t counts[kPixels * kBlockChannels];
-  Count(tile, counts);
-  for (int i = 0; i < kBlockChannels; i += static_cast<int>(svcntw())) {
-    const svbool_t some = svwhilelt_b32(i, kBlockChannels);
-    for (int p = 0; p < tile.pixels; ++p) {
-      const int pixel = p * kBlockChannels;
-      svst1(some, acc + pixel + i, Sums(some, tile.ValuesOf(p) + i, counts + pixel + i));
-    }
-  }
-}
+void Sve2AccumulateBits(const BinaryTile& tile, std::int32_t* acc) { Count(tile, ToSums{acc}); }
 
 void Sve2FloatsFromBits(const BinaryTile& tile, int channels, const FloatTransform& t, float* y, std::int64_t stride) {
-  constexpr float kInfinity = __builtin_huge_valf();
-  std::int32_t counts[kPixels * kBlockChannels];
-  Count(tile, counts);
-  if (t.pre_low == -kInfinity && t.pre_high == kInfinity && t.low == -kInfinity && t.high == kInfinity) {
-    FloatsFromCounts<false>(tile, counts, channels, t, y, stride);
-  } else {
-    FloatsFromCounts<true>(tile, counts, channels, t, y, stride);
-  }
+  const bool clamps = t.pre_low != -kInfinity || t.pre_high != kInfinity || t.low != -kInfinity || t.high != kInfinity;
+  Count(tile, ToFloats{t, clamps, y, stride, channels});
 }
 
-void Sve2CompareBits(const BinaryTile& tile, Word* words, std::int64_t stride) {
-  std::int32_t counts[kPixels * kBlockChannels];
-  Count(tile, counts);
-  for (int p = 0; p < tile.pixels; ++p) {
-    svuint32_t bits = svdup_u32(0);
-    svuint32_t bit = svlsl_x(svptrue_b32(), svdup_u32(1), svindex_u32(0, 1));  // of each lane
-    for (int i = 0; i < kBlockChannels; i += static_cast<int>(svcntw())) {
-      const svbool_t some = svwhilelt_b32(i, kBlockChannels);
-      const svint32_t limits = svld1(some, tile.ValuesOf(p) + i);
-      const svbool_t exceed = svcmpgt(some, svld1(some, counts + p * kBlockChannels + i), limits);
-      bits = svorr_m(exceed, bits, bit);
-      bit = svlsl_x(svptrue_b32(), bit, svcntw());
-    }
-    words[p * stride] = svorv(svptrue_b32(), bits);
-  }
-}
+void Sve2CompareBits(const BinaryTile& tile, Word* words, std::int64_t stride) { Count(tile, ToBits{words, stride}); }
 
 }  // namespace keras_bnn
