@@ -14,7 +14,8 @@
 namespace keras_bnn {
 namespace {
 
-void Count(const BinaryTile& tile, std::int32_t* counts) {
+// acc[pixel][channel] = value - (count << shift), saturated.
+void SubtractCounts(const BinaryTile& tile, int shift, std::int32_t* acc) {
   const std::int32_t bits = kWordBits * tile.words * tile.taps;
   const std::int64_t pixels = tile.pixels, block = kBlockChannels;
   const std::int64_t next_tile = (std::int64_t{tile.taps} - 1) * kMaxTilePixels * sizeof(Word*);  // in tile.rows
@@ -44,6 +45,7 @@ void Count(const BinaryTile& tile, std::int32_t* counts) {
       "2: smstart\n"
       "cntw %[lanes]\n"
       "ptrue p0.s\n"
+      "dup z30.s, %w[shift]\n"
       "dup z31.s, %w[bits]\n"
       "mov %[channel], #0\n"
 
@@ -116,16 +118,26 @@ void Count(const BinaryTile& tile, std::int32_t* counts) {
       "subs %w[left], %w[left], #1\n"
       "b.ne 30b\n"
 
-      // A row of counters is a pixel's channels: bits less those that agree.
+      // A row of counters is a pixel's channels; bits less those that agree are the count.
       "madd %[x0], %[pixel], %[block], %[channel]\n"
-      "add %[x0], %[counts], %[x0], lsl #2\n"
+      "add %[x0], %[acc], %[x0], lsl #2\n"
+      "add %[k], %[values], %[channel], lsl #2\n"
+      "add %[row], %[value_rows], %[pixel], lsl #2\n"
       "mov w12, #0\n"
-      "60: mova z0.s, p0/m, za0h.s[w12, 0]\n"
+      "60: ldrsw %[x1], [%[row]], #4\n"
+      "add %[x1], %[k], %[x1], lsl #2\n"
+      "ld1w {z2.s}, p1/z, [%[x1]]\n"
+      "ld1w {z3.s}, p2/z, [%[x1], #1, mul vl]\n"
+      "mova z0.s, p0/m, za0h.s[w12, 0]\n"
       "mova z1.s, p0/m, za1h.s[w12, 0]\n"
       "sub z0.s, z31.s, z0.s\n"
       "sub z1.s, z31.s, z1.s\n"
-      "st1w {z0.s}, p1, [%[x0]]\n"
-      "st1w {z1.s}, p2, [%[x0], #1, mul vl]\n"
+      "lsl z0.s, p0/m, z0.s, z30.s\n"
+      "lsl z1.s, p0/m, z1.s, z30.s\n"
+      "sqsub z2.s, z2.s, z0.s\n"
+      "sqsub z3.s, z3.s, z1.s\n"
+      "st1w {z2.s}, p1, [%[x0]]\n"
+      "st1w {z3.s}, p2, [%[x0], #1, mul vl]\n"
       "add %[x0], %[x0], %[block], lsl #2\n"
       "add w12, w12, #1\n"
       "cmp w12, %w[group]\n"
@@ -142,8 +154,8 @@ void Count(const BinaryTile& tile, std::int32_t* counts) {
         [columns] "=&r"(columns), [left] "=&r"(left), [k] "=&r"(k), [table] "=&r"(table), [row] "=&r"(row),
         [x0] "=&r"(x0), [x1] "=&r"(x1), [last_four] "=&r"(last_four)
       : [rows] "r"(tile.rows), [pixels] "r"(pixels), [taps] "r"(tile.taps), [words] "r"(tile.words),
-        [kernel] "r"(tile.kernel), [bits] "r"(bits), [counts] "r"(counts), [block] "r"(block),
-        [next_tile] "r"(next_tile)
+        [kernel] "r"(tile.kernel), [bits] "r"(bits), [acc] "r"(acc), [block] "r"(block),
+        [next_tile] "r"(next_tile), [values] "r"(tile.values), [value_rows] "r"(tile.value_rows), [shift] "r"(shift)
       : "x12", "x13", "p0", "p1", "p2", "p3", "p4", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10",
         "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25",
         "v26", "v27", "v28", "v29", "v30", "v31", "cc", "memory");
@@ -153,38 +165,26 @@ void Count(const BinaryTile& tile, std::int32_t* counts) {
 }  // namespace
 
 // A single pixel is one row of an outer product, which is not worth a switch to streaming mode. What becomes of the
-// counts is NEON's work again.
+// sums is NEON's work again.
 void Sme2AccumulateBits(const BinaryTile& tile, std::int32_t* acc) {
   if (tile.pixels == 1) return kNeonKernels.accumulate_bits(tile, acc);
-  Count(tile, acc);
-  for (int p = 0; p < tile.pixels; ++p, acc += kBlockChannels) {
-    const std::int32_t* values = tile.ValuesOf(p);
-    for (int i = 0; i < kBlockChannels; ++i) acc[i] = values[i] - 2 * acc[i];
-  }
+  SubtractCounts(tile, 1, acc);
 }
 
 void Sme2FloatsFromBits(const BinaryTile& tile, int channels, const FloatTransform& transform, float* y,
                         std::int64_t stride) {
   if (tile.pixels == 1) return kNeonKernels.floats_from_bits(tile, channels, transform, y, stride);
-  alignas(64) std::int32_t acc[kSme2Pixels * kBlockChannels];
-  Sme2AccumulateBits(tile, acc);
-  kNeonKernels.floats_from_int(acc, tile.pixels, channels, transform, y, stride);
+  alignas(64) std::int32_t sums[kSme2Pixels * kBlockChannels];
+  SubtractCounts(tile, 1, sums);
+  kNeonKernels.floats_from_int(sums, tile.pixels, channels, transform, y, stride);
 }
 
 void Sme2CompareBits(const BinaryTile& tile, Word* words, std::int64_t stride) {
   if (tile.pixels == 1) return kNeonKernels.compare_bits(tile, words, stride);
-  alignas(64) std::int32_t acc[kSme2Pixels * kBlockChannels];
-  Count(tile, acc);
-  for (int p = 0; p < tile.pixels; ++p) {
-    const std::int32_t* values = tile.ValuesOf(p);
-    std::int32_t* pixel_acc = acc + p * kBlockChannels;
-    for (int i = 0; i < kBlockChannels; ++i) {
-      const std::int32_t limit = values[i] < -1 ? -1 : values[i];  // every count exceeds these; the difference fits
-      pixel_acc[i] = limit - pixel_acc[i];
-    }
-  }
+  alignas(64) std::int32_t left[kSme2Pixels * kBlockChannels];  // below 0 where the count is larger than the value
+  SubtractCounts(tile, 0, left);
   constexpr std::int32_t kZeros[kBlockChannels] = {};
-  kNeonKernels.bits_from_int(acc, tile.pixels, kZeros, words, stride);
+  kNeonKernels.bits_from_int(left, tile.pixels, kZeros, words, stride);
 }
 
 }  // namespace keras_bnn

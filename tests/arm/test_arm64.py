@@ -30,7 +30,7 @@ def test_cpp_tests(arm64_build: Path) -> None:
 
 def _run_kernel_tests(build: Path, emulator: str, cpu: str, isa: str) -> None:
     """The C++ tests of one kernel set for packed bits, on the CPU that QEMU calls `cpu`; all of them must run."""
-    tests = f"--gtest_filter=*BinaryTile*/{isa}:*Conv2DTest*/{isa}:KernelSetsTest.*"
+    tests = f"--gtest_filter=*BinaryTile*/{isa}:*Conv2DTest*/{isa}:KernelSetsTest.*:{isa.capitalize()}Test.*"
     command = [emulator, "-cpu", cpu, "-L", "/usr/aarch64-linux-gnu", build / "tests" / "keras_bnn_tests", tests]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -56,10 +56,11 @@ def test_sme2_at_every_vector_length(arm64_build: Path, bits: int) -> None:
 
 
 def test_ops_in_the_userland(userland: Userland) -> None:
-    """The tests of tests/ops, scalar kernels on one core and the rest on another."""
+    """The tests of tests/ops, by kernel set, so that several cores share them."""
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", userland.inside(userland.folder / "project"), "-k"]
+    selections = ("scalar", "sve2", "not (scalar or sve2)")
     with ThreadPoolExecutor() as pool:
-        for done in pool.map(lambda tests: userland.python(*command, tests), ("scalar", "not scalar")):
+        for done in pool.map(lambda tests: userland.python(*command, tests), selections):
             assert done.returncode == 0, done.stdout
             print(done.stdout)
 
