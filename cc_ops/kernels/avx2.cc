@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kTilePixels = 4;  // of real x
 constexpr int kLanes = 8;
+constexpr int kWordBytes = sizeof(Word);
 constexpr int kByteWords = 7;     // a byte counts at most 32 per word, and 7 * 32 < 256
 constexpr int kWideWords = 2044;  // whole runs of kByteWords, and 2044 * 32 < 65536
 
@@ -81,9 +82,9 @@ __m256i Differences(std::uint8_t x, const Nibbles& bytes) {
 
 // Byte b of the 32 words becomes bytes 32 * b to 32 * b + 31.
 void ArrangeChannels(Word* words) {
-  std::uint8_t bytes[sizeof(Word)][kBlockChannels];
+  std::uint8_t bytes[kWordBytes][kBlockChannels];
   for (int c = 0; c < kBlockChannels; ++c) {
-    for (std::size_t b = 0; b < sizeof(Word); ++b) bytes[b][c] = static_cast<std::uint8_t>(words[c] >> (8 * b));
+    for (int b = 0; b < kWordBytes; ++b) bytes[b][c] = static_cast<std::uint8_t>(words[c] >> (8 * b));
   }
   __builtin_memcpy(words, bytes, sizeof(bytes));
 }
@@ -135,10 +136,10 @@ struct Counts {
 // Adds the counts of words [first, first + words) of each tap, at most kByteWords words of x in all. Not inlined, so
 // that GCC has the registers of a function for 8 pixels.
 template <int P>
-__attribute__((noinline)) void AddRun(const Word* const* rows, int taps, int first, int words, const Word* kernel,
-                                      Counts* counts) {
+__attribute__((noinline)) void AddRun(const Word* const* rows, int taps, int first, int words,
+                                      const std::uint8_t* kernel, Counts* counts) {
   const Word* const* const end = rows + std::ptrdiff_t{taps} * kMaxTilePixels;
-  const auto bytes = static_cast<std::ptrdiff_t>(words * sizeof(Word));
+  const std::ptrdiff_t bytes = std::ptrdiff_t{words} * kWordBytes;
   __m256i sums[P];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) sums[p] = _mm256_setzero_si256();
@@ -149,7 +150,7 @@ __attribute__((noinline)) void AddRun(const Word* const* rows, int taps, int fir
     std::ptrdiff_t at = 0;
     do {
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i, ++at, kernel += kBlockChannels / sizeof(Word)) {
+      for (int i = 0; i < kWordBytes; ++i, ++at, kernel += kBlockChannels) {
         if constexpr (P == 1) {  // with no second pixel for the kernel's nibbles, one table for all x is faster
           const __m256i differ = _mm256_xor_si256(Load(kernel), _mm256_set1_epi8(static_cast<char>(x[0][at])));
           sums[0] = _mm256_add_epi8(sums[0], Differences(0, Nibbles(differ)));
@@ -177,10 +178,10 @@ __attribute__((noinline)) void AddRun(const Word* const* rows, int taps, int fir
 template <int P>
 void CountWords(const Word* const* rows, int taps, int first_word, int words, const Word* kernel, Counts* counts) {
   for (int p = 0; p < P; ++p) counts[p].even = counts[p].odd = _mm256_setzero_si256();
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(kernel);
   ForEachRun(taps, words, kByteWords, [&](int first_tap, int run_taps, int word, int run_words) {
-    AddRun<P>(rows + std::ptrdiff_t{first_tap} * kMaxTilePixels, run_taps, first_word + word, run_words, kernel,
-              counts);
-    kernel += std::ptrdiff_t{run_taps} * run_words * kBlockChannels;
+    AddRun<P>(rows + std::ptrdiff_t{first_tap} * kMaxTilePixels, run_taps, first_word + word, run_words, bytes, counts);
+    bytes += std::ptrdiff_t{run_taps} * run_words * kWordBytes * kBlockChannels;
   });
 }
 

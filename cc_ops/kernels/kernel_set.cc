@@ -1,6 +1,9 @@
 #include "kernels/kernel_set.h"
 
-#if defined(KERAS_BNN_SVE2) || defined(KERAS_BNN_SME2)
+#if defined(__arm__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#elif defined(KERAS_BNN_SVE2) || defined(KERAS_BNN_SME2)
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #endif
@@ -23,8 +26,12 @@ bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports
 bool HasAvx512Vpopcntdq() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vpopcntdq");
+         __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__arm__) && defined(__linux__)
+bool HasNeon() { return (getauxval(AT_HWCAP) & HWCAP_NEON) != 0; }
+#elif defined(__arm__)
+bool HasNeon() { return false; }  // nothing says so
 #endif
 
 // The numbers are Linux's, which older headers lack.
@@ -66,6 +73,8 @@ constexpr std::array kEntries = {
 #if defined(KERAS_BNN_SVE2)
     Entry{&kSve2Kernels, HasSve2},
 #endif
+#elif defined(__arm__)
+    Entry{&kNeonKernels, HasNeon},
 #endif
     Entry{&kScalarKernels, Always},
 };

@@ -118,7 +118,7 @@ struct ToBits {
 #define KERAS_BNN_FINISH_PIXEL(p)                          \
   if constexpr (p < P) {                                   \
     svuint32_t bits = zero;                                \
-    const std::int32_t* values = tile.ValuesOf(pixel + p) + first; \
+    const std::int32_t* values = tile.values + tile.value_rows[pixel + p] + first; \
     KERAS_BNN_FINISH(s##p##0, p, 0);                       \
     KERAS_BNN_FINISH(s##p##1, p, 1);                       \
     if constexpr (V > 2) KERAS_BNN_FINISH(s##p##2, p, 2);  \

@@ -2,7 +2,7 @@
 // builds without TensorFlow and runs on every stock runtime.
 //
 // The layouts below are the same from TFLite 2.7 to LiteRT 2.3 (newer runtimes only add members at the end); the static
-// checks hold them in place on 64-bit systems. Names follow tensorflow/lite/core/c/common.h.
+// checks hold them in place on 64-bit systems and on 32-bit ARM. Names follow tensorflow/lite/core/c/common.h.
 #ifndef KERAS_BNN_TFLITE_ABI_H_
 #define KERAS_BNN_TFLITE_ABI_H_
 
@@ -124,41 +124,45 @@ namespace keras_bnn {
 // (kTfLiteDelegateFlagsAllowDynamicTensors).
 constexpr std::int64_t kAllowDynamicTensors = 1;
 
-#if defined(__LP64__)
-#define KERAS_BNN_CHECK_OFFSET(type, member, offset) \
-  static_assert(offsetof(type, member) == (offset), #type "." #member " has moved")
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, data, 8);
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, dims, 16);
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, params, 24);
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, allocation_type, 32);
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, bytes, 40);
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, name, 56);
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, delegate, 64);
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, quantization, 80);
-KERAS_BNN_CHECK_OFFSET(TfLiteTensor, dims_signature, 104);
-static_assert(sizeof(TfLiteTensor) == 112, "TfLiteTensor has another size");
-KERAS_BNN_CHECK_OFFSET(TfLiteNode, user_data, 32);
-KERAS_BNN_CHECK_OFFSET(TfLiteNode, builtin_data, 40);
-KERAS_BNN_CHECK_OFFSET(TfLiteNode, custom_initial_data, 48);
-KERAS_BNN_CHECK_OFFSET(TfLiteNode, custom_initial_data_size, 56);
-KERAS_BNN_CHECK_OFFSET(TfLiteNode, delegate, 64);
-static_assert(sizeof(TfLiteNode) == 80, "TfLiteNode has another size");
-KERAS_BNN_CHECK_OFFSET(TfLiteContext, GetExecutionPlan, 8);
-KERAS_BNN_CHECK_OFFSET(TfLiteContext, tensors, 16);
-KERAS_BNN_CHECK_OFFSET(TfLiteContext, ResizeTensor, 32);
-KERAS_BNN_CHECK_OFFSET(TfLiteContext, ReportError, 40);
-KERAS_BNN_CHECK_OFFSET(TfLiteContext, GetNodeAndRegistration, 56);
-KERAS_BNN_CHECK_OFFSET(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels, 64);
-KERAS_BNN_CHECK_OFFSET(TfLiteContext, recommended_num_threads, 72);
-KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, builtin_code, 40);
-KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, custom_name, 48);
-KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, version, 56);
-static_assert(sizeof(TfLiteRegistration) == 88, "TfLiteRegistration has another size");
-KERAS_BNN_CHECK_OFFSET(TfLiteDelegate, flags, 40);
-static_assert(sizeof(TfLiteDelegate) == 56, "TfLiteDelegate has another size");
-KERAS_BNN_CHECK_OFFSET(TfLiteDelegateParams, output_tensors, 24);
-static_assert(sizeof(TfLiteDelegateParams) == 32, "TfLiteDelegateParams has another size");
+#if defined(__LP64__) || defined(__arm__)
+// The values are those of 64-bit systems and of 32-bit ARM.
+#define KERAS_BNN_CHECK_OFFSET(type, member, on64, on32) \
+  static_assert(offsetof(type, member) == (sizeof(void*) == 8 ? on64 : on32), #type "." #member " has moved")
+#define KERAS_BNN_CHECK_SIZE(type, on64, on32) \
+  static_assert(sizeof(type) == (sizeof(void*) == 8 ? on64 : on32), #type " has another size")
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, data, 8, 4);
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, dims, 16, 8);
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, params, 24, 12);
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, allocation_type, 32, 20);
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, bytes, 40, 24);
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, name, 56, 32);
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, delegate, 64, 36);
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, quantization, 80, 48);
+KERAS_BNN_CHECK_OFFSET(TfLiteTensor, dims_signature, 104, 60);
+KERAS_BNN_CHECK_SIZE(TfLiteTensor, 112, 64);
+KERAS_BNN_CHECK_OFFSET(TfLiteNode, user_data, 32, 16);
+KERAS_BNN_CHECK_OFFSET(TfLiteNode, builtin_data, 40, 20);
+KERAS_BNN_CHECK_OFFSET(TfLiteNode, custom_initial_data, 48, 24);
+KERAS_BNN_CHECK_OFFSET(TfLiteNode, custom_initial_data_size, 56, 28);
+KERAS_BNN_CHECK_OFFSET(TfLiteNode, delegate, 64, 32);
+KERAS_BNN_CHECK_SIZE(TfLiteNode, 80, 40);
+KERAS_BNN_CHECK_OFFSET(TfLiteContext, GetExecutionPlan, 8, 4);
+KERAS_BNN_CHECK_OFFSET(TfLiteContext, tensors, 16, 8);
+KERAS_BNN_CHECK_OFFSET(TfLiteContext, ResizeTensor, 32, 16);
+KERAS_BNN_CHECK_OFFSET(TfLiteContext, ReportError, 40, 20);
+KERAS_BNN_CHECK_OFFSET(TfLiteContext, GetNodeAndRegistration, 56, 28);
+KERAS_BNN_CHECK_OFFSET(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels, 64, 32);
+KERAS_BNN_CHECK_OFFSET(TfLiteContext, recommended_num_threads, 72, 36);
+KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, builtin_code, 40, 20);
+KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, custom_name, 48, 24);
+KERAS_BNN_CHECK_OFFSET(TfLiteRegistration, version, 56, 28);
+KERAS_BNN_CHECK_SIZE(TfLiteRegistration, 88, 48);
+KERAS_BNN_CHECK_OFFSET(TfLiteDelegate, flags, 40, 24);
+KERAS_BNN_CHECK_SIZE(TfLiteDelegate, 56, 40);
+KERAS_BNN_CHECK_OFFSET(TfLiteDelegateParams, output_tensors, 24, 12);
+KERAS_BNN_CHECK_SIZE(TfLiteDelegateParams, 32, 16);
 #undef KERAS_BNN_CHECK_OFFSET
+#undef KERAS_BNN_CHECK_SIZE
 #endif
 
 }  // namespace keras_bnn

@@ -1,8 +1,8 @@
 // The external delegate: claims the custom ops of the file format and hands runs of them to Partition.
 //
 // Rules that hold on all stock runtimes: TfLiteRegistration is passed by value and must be at least as large as the
-// runtime's; flags must be kAllowDynamicTensors; the execution plan must be copied before nodes are replaced; original
-// nodes can be read in init only. No exception leaves this file.
+// runtime's, and of its very size on 32-bit ARM; flags must be kAllowDynamicTensors; the execution plan must be copied
+// before nodes are replaced; original nodes can be read in init only. No exception leaves this file.
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -60,6 +60,22 @@ TfLiteStatus Guarded(TfLiteContext* context, const Function& function) {
   return kTfLiteError;
 }
 
+// On 32-bit ARM the arguments after a registration follow it on the stack. Runtimes keep their nodes in a table of
+// pairs of node and registration; of a table with one node the size cannot be read.
+void CheckRegistrationSize(TfLiteContext* context, int nodes) {
+  if (sizeof(void*) != 4 || nodes < 2) return;
+  TfLiteNode* node[2] = {};
+  TfLiteRegistration* registration[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    if (context->GetNodeAndRegistration(context, i, &node[i], &registration[i]) != kTfLiteOk) return;
+  }
+  const auto bytes = reinterpret_cast<std::uintptr_t>(node[1]) - reinterpret_cast<std::uintptr_t>(registration[0]);
+  if (bytes != sizeof(TfLiteRegistration)) {
+    Refuse("the runtime keeps %zu bytes for an op's registration; expected %zu, as in TFLite 2.14 and newer",
+           static_cast<std::size_t>(bytes), sizeof(TfLiteRegistration));
+  }
+}
+
 TfLiteStatus Delegate::Prepare(TfLiteContext* context, TfLiteDelegate* base) {
   return Guarded(context, [&] { return ReplaceOps(context, base); });
 }
@@ -79,6 +95,7 @@ TfLiteStatus Delegate::ReplaceOps(TfLiteContext* context, TfLiteDelegate* base) 
   }
   ours[0] = static_cast<int>(ours.size()) - 1;
   if (ours[0] == 0) return kTfLiteOk;
+  CheckRegistrationSize(context, plan->size);
 
   TfLiteRegistration registration = {};
   registration.init = InitPartition;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <set>
 
 #include "core/refusal.h"
@@ -154,29 +155,31 @@ void Partition::Prepare(TfLiteContext* context) {
 // First fit, in the order of the steps: each tensor goes to the lowest place that no tensor alive at the same time
 // overlaps.
 void Partition::PlanArena(const TfLiteContext* context) {
-  std::size_t arena_bytes = 0;
-  std::vector<std::size_t> sizes;
+  // Of 64 bits, also where addresses have 32.
+  std::uint64_t arena_bytes = 0;
+  std::vector<std::uint64_t> sizes;
   for (std::size_t i = 0; i < inner_.size(); ++i) {
     const auto& [index, inner] = inner_[i];
-    std::size_t bytes = BytesOf(TypeOf(context->tensors[index]));
-    for (const int dim : inner.dims) bytes *= static_cast<std::size_t>(dim);
-    sizes.push_back(CeilDiv(bytes, kArenaAlignment) * kArenaAlignment);
+    std::uint64_t bytes = BytesOf(TypeOf(context->tensors[index]));
+    for (const int dim : inner.dims) bytes *= static_cast<std::uint64_t>(dim);
+    sizes.push_back(CeilDiv<std::uint64_t>(bytes, kArenaAlignment) * kArenaAlignment);
 
-    std::vector<std::pair<std::size_t, std::size_t>> taken;  // [begin, end) of tensors alive together with this one
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> taken;  // [begin, end) of tensors alive together with this one
     for (std::size_t j = 0; j < i; ++j) {
       const Inner& earlier = inner_[j].second;
       if (earlier.last_step >= inner.first_step) taken.emplace_back(earlier.offset, earlier.offset + sizes[j]);
     }
     std::sort(taken.begin(), taken.end());
-    std::size_t offset = 0;
+    std::uint64_t offset = 0;
     for (const auto& [begin, end] : taken) {
       if (offset + sizes[i] <= begin) break;
       offset = std::max(offset, end);
     }
-    inner_[i].second.offset = offset;
     arena_bytes = std::max(arena_bytes, offset + sizes[i]);
+    if (arena_bytes > arena_.max_size() - kArenaAlignment) throw std::bad_alloc();
+    inner_[i].second.offset = static_cast<std::size_t>(offset);
   }
-  arena_.resize(arena_bytes + kArenaAlignment);
+  arena_.resize(static_cast<std::size_t>(arena_bytes) + kArenaAlignment);
 }
 
 void Partition::Run(TfLiteContext* context) {

@@ -1,4 +1,4 @@
-"""The arm64 build and the arm64 userland, made once."""
+"""The builds for ARM and the userlands, made once."""
 
 from __future__ import annotations
 
@@ -15,28 +15,37 @@ from support.userland import Userland, open_userland
 
 _HERE = Path(__file__).resolve().parent
 _SOURCES = _HERE.parents[1] / "cc_ops"
-_MISSING_REQUIREMENT = 77  # the exit status of make_arm64_root.sh
+_MISSING_REQUIREMENT = 77  # the exit status of make_root.sh
 
 
-@pytest.fixture(scope="session")
-def arm64_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CMake build folder with libkeras_bnn.so and the C++ tests for arm64."""
-    for program in ("cmake", "aarch64-linux-gnu-g++", "qemu-aarch64-static"):
+def _cross_build(folder: Path, machine: str, emulator: str) -> Path:
+    for program in ("cmake", f"{machine}-g++", emulator):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    folder = tmp_path_factory.mktemp("build-aarch64")
-    options = ["-DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake", "-DKERAS_BNN_BUILD_TESTS=ON"]
+    options = [f"-DCMAKE_TOOLCHAIN_FILE=cmake/{machine}.cmake", "-DKERAS_BNN_BUILD_TESTS=ON", "-DKERAS_BNN_WERROR=ON"]
     subprocess.run(["cmake", "-S", _SOURCES, "-B", folder, *options], check=True)
     subprocess.run(["cmake", "--build", folder, "--parallel", str(os.cpu_count())], check=True)
     return folder
 
 
 @pytest.fixture(scope="session")
-def arm64_root() -> Path:
-    """A Debian 12 arm64 userland with LiteRT; kept in KERAS_BNN_ARM64_ROOT, or else in the user's cache folder."""
+def arm64_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CMake build folder with libkeras_bnn.so and the C++ tests for arm64."""
+    return _cross_build(tmp_path_factory.mktemp("build-aarch64"), "aarch64-linux-gnu", "qemu-aarch64-static")
+
+
+@pytest.fixture(scope="session")
+def armhf_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for armhf, 32-bit ARM with hardware floats."""
+    return _cross_build(tmp_path_factory.mktemp("build-armhf"), "arm-linux-gnueabihf", "qemu-arm-static")
+
+
+def _root(architecture: str, runtime: str) -> Path:
+    """A Debian 12 userland with a runtime, kept in KERAS_BNN_<ARCHITECTURE>_ROOT or else in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = Path(os.environ.get("KERAS_BNN_ARM64_ROOT") or cache / "keras-bnn" / "arm64-root").resolve()
-    script = [_HERE / "make_arm64_root.sh", root, sys.executable, version("ai-edge-litert")]
+    kept = os.environ.get(f"KERAS_BNN_{architecture.upper()}_ROOT")
+    root = Path(kept or cache / "keras-bnn" / f"{architecture}-root").resolve()
+    script = [_HERE / "make_root.sh", architecture, root, sys.executable, runtime]
     made = subprocess.run(script, capture_output=True, text=True, check=False)
     if made.returncode == _MISSING_REQUIREMENT:
         pytest.skip(made.stderr.strip())
@@ -45,7 +54,16 @@ def arm64_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def userland(arm64_root: Path, arm64_build: Path) -> Iterator[Userland]:
-    """The arm64 userland with the runtime, the arm64 library and the tests in it."""
-    with open_userland(arm64_root, arm64_build / "libkeras_bnn.so") as opened:
+def userland(arm64_build: Path) -> Iterator[Userland]:
+    """The arm64 userland with LiteRT, the arm64 library and the tests in it."""
+    root = _root("arm64", f"ai-edge-litert=={version('ai-edge-litert')}")
+    with open_userland(root, "qemu-aarch64-static", arm64_build / "libkeras_bnn.so") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def armhf_userland(armhf_build: Path) -> Iterator[Userland]:
+    """The armhf userland with tflite-runtime, for there is no LiteRT, the armhf library and the tests in it."""
+    root = _root("armhf", "tflite-runtime==2.14.0")
+    with open_userland(root, "qemu-arm-static", armhf_build / "libkeras_bnn.so") as opened:
         yield opened

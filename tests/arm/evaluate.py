@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from support.delegate import Session
+from support.session import Session
 
 folder, isa = sys.argv[1:]
 for model in sorted(Path(folder).glob("*.tflite")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import sys
 from pathlib import Path
 
 # Per machine: the name of a kernel set, and the CPU flags (as Linux names them) that it needs.
@@ -14,13 +15,25 @@ _NEEDED_FLAGS: dict[str, dict[str, set[str]]] = {
         "avx512_vpopcntdq": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq"},
     },
     "aarch64": {"scalar": set(), "neon": set(), "sve2": {"sve2"}, "sme2": {"sme2"}},
+    "armv7l": {"scalar": set(), "neon": {"neon"}},
 }
 
-# The bits of AT_HWCAP2 on aarch64 Linux. QEMU answers for the CPU that it plays, but leaves /proc/cpuinfo the host's.
-_AT_HWCAP2 = 26
-_HWCAP2_BITS = {"sve2": 1, "sme2": 37}
+# On ARM the flags are bits of two words that Linux hands to each program. QEMU answers for the CPU that it plays there,
+# while its /proc/cpuinfo is the host's.
+_AT_HWCAP, _AT_HWCAP2 = 16, 26
+_ARM_FLAGS = {
+    "aarch64": {"sve2": (_AT_HWCAP2, 1), "sme2": (_AT_HWCAP2, 37)},
+    "armv7l": {"neon": (_AT_HWCAP, 12)},
+}
 
-_MACHINE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+
+def _machine() -> str:
+    machine = {"AMD64": "x86_64", "arm64": "aarch64", "armv8l": "armv7l"}.get(platform.machine(), platform.machine())
+    # A 64-bit kernel may run 32-bit programs, as that of 32-bit Raspberry Pi OS does.
+    return "armv7l" if machine == "aarch64" and sys.maxsize < 2**32 else machine
+
+
+_MACHINE = _machine()
 _BUILT_HERE = _NEEDED_FLAGS.get(_MACHINE, {"scalar": set()})
 
 ALL = sorted({name for sets in _NEEDED_FLAGS.values() for name in sets})
@@ -37,8 +50,8 @@ def why_unsupported(isa: str) -> str | None:
 
 
 def _cpu_flags() -> set[str]:
-    if _MACHINE == "aarch64":
-        return _hwcap2_flags() if platform.system() == "Linux" else set()
+    if _MACHINE in _ARM_FLAGS:
+        return _arm_flags(_ARM_FLAGS[_MACHINE]) if platform.system() == "Linux" else set()
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return set()
@@ -50,8 +63,8 @@ def _cpu_flags() -> set[str]:
     }
 
 
-def _hwcap2_flags() -> set[str]:
+def _arm_flags(bits: dict[str, tuple[int, int]]) -> set[str]:
     getauxval = ctypes.CDLL(None).getauxval
     getauxval.restype = ctypes.c_ulong
     getauxval.argtypes = [ctypes.c_ulong]
-    return {flag for flag, bit in _HWCAP2_BITS.items() if getauxval(_AT_HWCAP2) >> bit & 1}
+    return {flag for flag, (word, bit) in bits.items() if getauxval(word) >> bit & 1}

@@ -1,4 +1,4 @@
-"""A folder inside the arm64 userland, and programs that run there under QEMU."""
+"""A folder inside an ARM userland, and programs that run there under QEMU."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _PACKAGE = Path(keras_bnn.__file__).parent
 
 
 class Userland:
-    """What a Raspberry Pi would hold: the runtime part of the package with the arm64 library, and the tests."""
+    """What a Raspberry Pi would hold: the runtime part of the package with its library, and the tests."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, emulator: str, folder: Path) -> None:
         self._root = root
+        self._emulator = emulator
         self.folder = folder
 
     def inside(self, path: Path) -> str:
@@ -37,7 +38,7 @@ class Userland:
             "HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}/hypothesis",
         }
         # QEMU is named, so that a userland made before a reboot runs without binfmt_misc.
-        command = ["chroot", str(self._root), "/usr/bin/qemu-aarch64-static", "/usr/bin/python3", *arguments]
+        command = ["chroot", str(self._root), f"/usr/bin/{self._emulator}", "/usr/bin/python3", *arguments]
         return subprocess.run(
             command,
             env=environment,
@@ -56,7 +57,7 @@ class Userland:
 
 
 @contextmanager
-def open_userland(root: Path, library: Path) -> Iterator[Userland]:
+def open_userland(root: Path, emulator: str, library: Path) -> Iterator[Userland]:
     """Lay the package, `library` and the tests into a new folder of the userland, and take it away afterwards."""
     with tempfile.TemporaryDirectory(dir=root / "tmp") as name:
         folder = Path(name)
@@ -73,4 +74,4 @@ def open_userland(root: Path, library: Path) -> Iterator[Userland]:
             shutil.copy(_TESTS / file, project / "tests")
         shutil.copy(_TESTS.parent / "pyproject.toml", project)
         shutil.copy(_TESTS / "arm" / "evaluate.py", folder)
-        yield Userland(root, folder)
+        yield Userland(root, emulator, folder)

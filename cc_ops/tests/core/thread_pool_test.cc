@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <ctime>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -214,7 +215,7 @@ TEST(ThreadPoolTest, StaysSmallWhenTheSystemGivesNoThreads) {
   pthread_attr_t too_large;
   ASSERT_EQ(pthread_getattr_default_np(&attributes), 0);
   ASSERT_EQ(pthread_attr_init(&too_large), 0);
-  ASSERT_EQ(pthread_attr_setstacksize(&too_large, std::size_t{1} << 60), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&too_large, std::numeric_limits<std::size_t>::max() / 16 * 15), 0);
   ThreadPool pool;
   pool.Grow(2);
   ASSERT_EQ(pthread_setattr_default_np(&too_large), 0);

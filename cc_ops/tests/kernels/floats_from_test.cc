@@ -1,6 +1,7 @@
 // floats_from_int and floats_from_float of every kernel set: one rounding per operation, and nothing written beside y.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -132,6 +133,39 @@ TEST_P(FloatsFromTest, ZerosInfinitiesAndNans) {
     }
     ExpectPlainValues(acc, 1 + round % 32, 32, multiplier, bias, kRanges[round % 4], kRanges[round / 4 % 4],
                       Edge::kAfter);
+  }
+}
+
+// Vector units may take subnormal numbers for 0: in each operand, as a product of normal numbers and as their sum.
+TEST_P(FloatsFromTest, Subnormals) {
+  const std::vector<float> ones(kBlockChannels, 1.0f);
+  const std::vector<float> zeros(kBlockChannels, 0.0f);
+  const auto expect = [&](const std::vector<float>& acc, const std::vector<float>& multiplier,
+                          const std::vector<float>& bias, Range pre, Range post) {
+    ExpectPlainValues(acc, 32, 32, multiplier, bias, pre, post, Edge::kAfter);
+    ExpectPlainValues(std::vector<std::int32_t>(kBlockChannels, -3), 32, 32, multiplier, bias, pre, post, Edge::kAfter);
+  };
+  for (int exponent = -149; exponent <= -40; ++exponent) {
+    for (const float sign : {1.0f, -1.0f}) {
+      const float tiny = sign * std::ldexp(1.0f, exponent);
+      SCOPED_TRACE(tiny);
+      for (const int channel : {0, 7, 31}) {
+        std::vector<float> values = ones;
+        values[channel] = tiny;
+        expect(values, ones, zeros, kNoActivation, kNoActivation);
+        expect(values, values, zeros, kNoActivation, kNoActivation);
+        expect(ones, values, zeros, kNoActivation, kNoActivation);
+        std::vector<float> neighbours = zeros;
+        neighbours[channel] = 3.0f * std::nextafter(tiny, kInfinity);  // cancels all but a last bit of -3 * tiny
+        expect(ones, values, neighbours, kNoActivation, kNoActivation);
+        expect(zeros, ones, neighbours, kNoActivation, kNoActivation);
+      }
+      for (const Range range : {Range{tiny, kInfinity}, Range{-kInfinity, tiny}}) {
+        expect(ones, ones, zeros, range, kNoActivation);
+        expect(ones, ones, zeros, kNoActivation, range);
+        expect(zeros, ones, zeros, kNoActivation, range);
+      }
+    }
   }
 }
 

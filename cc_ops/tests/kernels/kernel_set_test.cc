@@ -52,6 +52,8 @@ TEST(KernelSetsTest, EverySetOfTheArchitectureIsBuiltBestFirst) {
 #endif
   names.emplace_back("scalar");
   EXPECT_EQ(Names(), names);
+#elif defined(__arm__)
+  EXPECT_EQ(Names(), (std::vector<std::string>{"neon", "scalar"}));
 #else
   EXPECT_EQ(Names(), (std::vector<std::string>{"scalar"}));
 #endif
@@ -108,9 +110,10 @@ TEST(KernelSetsTest, EverySetIsComplete) {
     EXPECT_NE(set.accumulate_bits, nullptr);
     EXPECT_NE(set.floats_from_bits, nullptr);
     EXPECT_NE(set.compare_bits, nullptr);
-    EXPECT_NE(set.accumulate_float, nullptr);
-    EXPECT_NE(set.accumulate_int8, nullptr);
-    EXPECT_NE(set.accumulate_uint8, nullptr);
+    EXPECT_NE(set.floats.expand, nullptr);
+    EXPECT_NE(set.floats.accumulate, nullptr);
+    EXPECT_NE(set.bytes.expand, nullptr);
+    EXPECT_NE(set.bytes.accumulate, nullptr);
     EXPECT_NE(set.floats_from_int, nullptr);
     EXPECT_NE(set.floats_from_float, nullptr);
     EXPECT_NE(set.bits_from_int, nullptr);

@@ -116,7 +116,15 @@ void TfLiteHost::SetThreads(int threads) { context_.recommended_num_threads = th
 void TfLiteHost::MoveTables() {
   tensors_ = std::vector<TfLiteTensor>(tensors_);
   nodes_ = std::vector<Node>(nodes_);
-  for (Node& node : nodes_) node.Link();
+  std::vector<unsigned char> table;
+  for (Node& node : nodes_) {
+    node.Link();
+    const auto* bytes = reinterpret_cast<const unsigned char*>(&node.node);
+    table.insert(table.end(), bytes, bytes + sizeof(TfLiteNode));
+    bytes = reinterpret_cast<const unsigned char*>(&node.registration);
+    table.insert(table.end(), bytes, bytes + registration_bytes_);
+  }
+  node_table_ = std::move(table);
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     tensors_[i].dims = IntArray(&dims_[i]);
     tensors_[i].name = names_[i].c_str();
@@ -127,6 +135,7 @@ void TfLiteHost::MoveTables() {
 
 TfLiteStatus TfLiteHost::Apply(TfLiteDelegate* delegate) {
   applying_ = true;
+  MoveTables();
   const TfLiteStatus status = delegate->Prepare(&context_, delegate);
   applying_ = false;
   return status;
@@ -143,8 +152,9 @@ TfLiteStatus TfLiteHost::GetNodeAndRegistration(TfLiteContext* context, int inde
                                                 TfLiteRegistration** registration) {
   TfLiteHost* host = From(context);
   if (!host->applying_ || index < 0 || index >= static_cast<int>(host->nodes_.size())) return kTfLiteError;
-  *node = &host->nodes_[index].node;
-  *registration = &host->nodes_[index].registration;
+  unsigned char* pair = host->node_table_.data() + index * (sizeof(TfLiteNode) + host->registration_bytes_);
+  *node = reinterpret_cast<TfLiteNode*>(pair);
+  *registration = reinterpret_cast<TfLiteRegistration*>(pair + sizeof(TfLiteNode));
   return kTfLiteOk;
 }
 

@@ -60,6 +60,8 @@ class TfLiteHost {
   const std::string& reports() const { return reports_; }       // all errors, one after the other
   const std::vector<int>& resized() const { return resized_; }  // tensors that ResizeTensor was called for
   void FailResizes() { resizes_fail_ = true; }
+  // Older runtimes have a smaller TfLiteRegistration.
+  void SetRegistrationBytes(std::size_t bytes) { registration_bytes_ = bytes; }
 
  private:
   struct Node;
@@ -89,6 +91,8 @@ class TfLiteHost {
   std::vector<std::unique_ptr<GuardedArray<unsigned char>>> data_;
   std::vector<std::string> names_;
   std::vector<Node> nodes_;
+  std::vector<unsigned char> node_table_;  // pairs of TfLiteNode and TfLiteRegistration, as the runtimes keep them
+  std::size_t registration_bytes_ = sizeof(TfLiteRegistration);
   std::vector<int> plan_;
   std::vector<int> handed_plan_;  // laid out as a TfLiteIntArray
   std::vector<int> inputs_, outputs_;

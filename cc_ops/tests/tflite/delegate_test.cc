@@ -141,6 +141,24 @@ TEST_F(DelegateTest, LeavesForeignCustomOpsAlone) {
   EXPECT_EQ(host.Invoke(), kTfLiteError);
 }
 
+// Registrations are handed over by value, and on 32-bit ARM the runtime would look for what follows at another place.
+TEST_F(DelegateTest, RefusesOlderRuntimesWhereRegistrationsLieOnTheStack) {
+  constexpr bool kOnTheStack = sizeof(void*) == 4;
+  TfLiteHost host;
+  host.SetRegistrationBytes(kOnTheStack ? 36 : 72);  // as in TFLite 2.10
+  const int x = host.AddTensor("x", kTfLiteFloat32, {1, 4});
+  const int bits = host.AddTensor("bits", kTfLiteInt32, {1, 1});
+  const int y = host.AddTensor("y", kTfLiteFloat32, {1, 4});
+  host.AddNode("BnnQuantize", {x}, {bits}, FlexbufferMap({{"version", 1}}));
+  host.AddNode("BnnDequantize", {bits}, {y}, FlexbufferMap({{"version", 1}, {"channels", 4}}));
+  host.SetInputsAndOutputs({x}, {y});
+  const DelegatePointer delegate = Create();
+  EXPECT_EQ(host.Apply(delegate.get()), kOnTheStack ? kTfLiteError : kTfLiteOk);
+  EXPECT_EQ(host.reports(), kOnTheStack ? "keras-bnn: the runtime keeps 36 bytes for an op's registration; expected "
+                                          "48, as in TFLite 2.14 and newer\n"
+                                        : "");
+}
+
 TEST_F(DelegateTest, ServesTwoRuntimesAtOnce) {
   const DelegatePointer delegate = Create();
   TfLiteHost hosts[2];

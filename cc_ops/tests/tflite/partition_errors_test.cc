@@ -53,6 +53,20 @@ TEST_F(PartitionErrorsTest, ATensorThatTwoStepsWriteIsRefused) {
   EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
 }
 
+// 2^32 bytes between the ops, of which a 32-bit size would keep nothing.
+TEST_F(PartitionErrorsTest, ReportsATensorThatNoMemoryHolds) {
+  if (sizeof(void*) > 4) GTEST_SKIP() << "these addresses reach over 2^32 bytes";
+  const int x = Float("x", {1 << 30, 1});
+  const int bits = Words("bits", {1});
+  const int y = Float("y", {1});
+  host_->AddNode("BnnQuantize", {x}, {bits}, kVersionOnly);
+  host_->AddNode("BnnDequantize", {bits}, {y}, FlexbufferMap({{"channels", 1}, {"version", 1}}));
+  host_->SetInputsAndOutputs({x}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+  EXPECT_EQ(host_->reports(), "keras-bnn: out of memory\n");
+}
+
 TEST_F(PartitionErrorsTest, RecoversFromASizeThatItRefused) {
   const int x = Words("x", {1, 4, 4, 2});
   const int y = Words("y", {1});
