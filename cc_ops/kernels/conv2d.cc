@@ -179,9 +179,9 @@ void Conv2D::RunPanel(const Word* x, std::int64_t first_pixel, int pixels, int f
     tile.words = kernel_.words;
     tile.kernel = packed_kernel_.data() + block * block_words;
     tile.values = values_.data() + block * block_values;
-    for (int first = 0; first < pixels; first += kMaxTilePixels) {
+    for (int first = 0; first < pixels; first += kernels_->binary_pixels) {
       tile.rows = panel->rows.data() + static_cast<std::size_t>(first) * kernel_.taps;
-      tile.pixels = std::min(kMaxTilePixels, pixels - first);
+      tile.pixels = std::min(kernels_->binary_pixels, pixels - first);
       tile.value_rows = panel->value_rows.data() + first;
       epilogue_.Finish(tile, first_pixel + first, block);
     }

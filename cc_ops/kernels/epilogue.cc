@@ -81,7 +81,7 @@ void Epilogue::Finish(const BinaryTile& tile, std::int64_t first_pixel, int bloc
   } else if (GivesFloatsAlone()) {
     kernels_->floats_from_bits(tile, at.channels, TransformOf(at), FloatsAt(first_pixel, at), shape_.channels_out);
   } else {
-    alignas(64) std::int32_t acc[kMaxTilePixels * kBlockChannels];
+    alignas(64) std::int32_t acc[kMaxBinaryPixels * kBlockChannels];
     kernels_->accumulate_bits(tile, acc);
     FinishPixels(acc, first_pixel, tile.pixels, at);
   }
@@ -184,7 +184,7 @@ void Epilogue::WriteBits(std::int64_t first_pixel, int pixels, const Block& bloc
   const int words_per_pixel = WordsFor(shape_.channels_out);
   Word* words = words_ + first_pixel * words_per_pixel;
   if (!SplitsWords()) return write(words + block.first_channel / kWordBits, words_per_pixel);
-  Word block_words[kMaxTilePixels];
+  Word block_words[kMaxBinaryPixels];
   write(block_words, 1);
   for (int p = 0; p < pixels; ++p) {
     InsertBits(block_words[p], block.first_channel, block.channels, words + p * words_per_pixel);

@@ -30,8 +30,11 @@ namespace keras_bnn {
 // Output channels of a block: the channels of one packed output word.
 constexpr int kBlockChannels = kWordBits;
 
-// The most pixels of one call.
+// The most pixels of one call, but for the functions of a BinaryTile.
 constexpr int kMaxTilePixels = 8;
+
+// The same for those.
+constexpr int kMaxBinaryPixels = 64;
 
 // Taps that compare_depthwise_bits counts, and the binary digits of a number one larger.
 constexpr int kMostCompared = 15;
@@ -40,8 +43,8 @@ constexpr int kComparedDigits = 5;
 // A tile of pixels and a block of a convolution of bits: count[pixel][channel] = popcount(x ^ kernel), summed over taps
 // and words.
 struct BinaryTile {
-  const Word* const* rows;  // [tap][kMaxTilePixels], of which the first `pixels` are read
-  int pixels;               // at most kMaxTilePixels
+  const Word* const* rows;  // [pixel / kMaxTilePixels][tap][pixel % kMaxTilePixels]; those past `pixels` are not read
+  int pixels;               // at most KernelSet::binary_pixels
   int taps, words;          // at least 1; the words of a tap
   const Word* kernel;       // [tap][word][channel], the 32 words of each [tap][word] in the set's order
   // Each pixel has a row of 32 values, one for each channel: values + value_rows[pixel].
@@ -99,6 +102,9 @@ struct BlockOutputs {
 struct KernelSet {
   const char* name;
 
+  // Pixels per call of the functions of a BinaryTile: a multiple of kMaxTilePixels, at most kMaxBinaryPixels.
+  int binary_pixels;
+
   // About how many steps a thread does in a microsecond, to tell whether work is worth sharing. A step is one word or
   // value of x times the 32 channels of a block.
   int steps_per_microsecond;
@@ -118,8 +124,8 @@ struct KernelSet {
   // last.
   void (*compare_bits)(const BinaryTile& tile, Word* words, std::int64_t stride);
 
-  // Each channel by itself, for the 32 channels of a word and pixels [first, first + pixels), at most kMaxTilePixels of
-  // a row: acc[pixel][channel] = bits[first + pixel] - 2 * (taps whose x and kernel differ in the channel's bit).
+  // Each channel by itself, for the 32 channels of a word and pixels [first, first + pixels), at most kMaxTilePixels
+  // of a row: acc[pixel][channel] = bits[first + pixel] - 2 * (taps whose x and kernel differ in the channel's bit).
   // x[tap] has a word for each pixel of the row, kernel one word for each tap. Where inside[tap] has the word 0 for a
   // pixel, the tap does not count; it has ~0 elsewhere, and `inside` may be null. Rows must be readable to first +
   // kMaxTilePixels.
@@ -182,6 +188,12 @@ extern const KernelSet kAvx2Kernels;
 extern const KernelSet kAvx512VpopcntdqKernels;
 #elif defined(__aarch64__) || defined(__arm__)
 extern const KernelSet kNeonKernels;
+#if defined(KERAS_BNN_SVE2)
+extern const KernelSet kSve2Kernels;
+#endif
+#if defined(KERAS_BNN_SME2)
+extern const KernelSet kSme2Kernels;
+#endif
 #endif
 
 }  // namespace keras_bnn

@@ -368,6 +368,7 @@ struct KernelSetOf {
     using T = Transforms<Lanes>;
     using Binary = BinaryOf<CountTile>;
     return {name,
+            kMaxTilePixels,
             steps_per_microsecond,
             KeepOrder,
             Binary::AccumulateBits,

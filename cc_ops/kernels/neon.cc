@@ -8,6 +8,8 @@
 #include "kernels/lanes.h"
 #include "kernels/neon_count.h"
 #include "kernels/neon_real.h"
+#include "kernels/sme2.h"
+#include "kernels/sve2.h"
 
 namespace keras_bnn {
 namespace {
@@ -248,5 +250,34 @@ constexpr KernelSet NeonKernels() {
 }  // namespace
 
 extern const KernelSet kNeonKernels = NeonKernels();
+
+// Sets for newer CPUs: these count bits in their own way, and are NEON else.
+#if defined(KERAS_BNN_SVE2)
+constexpr KernelSet Sve2Kernels() {
+  KernelSet set = NeonKernels();
+  set.name = "sve2";
+  set.accumulate_bits = Sve2AccumulateBits;
+  set.floats_from_bits = Sve2FloatsFromBits;
+  set.compare_bits = Sve2CompareBits;
+  return set;
+}
+
+extern const KernelSet kSve2Kernels = Sve2Kernels();
+#endif
+
+#if defined(KERAS_BNN_SME2)
+constexpr KernelSet Sme2Kernels() {
+  KernelSet set = NeonKernels();
+  set.name = "sme2";
+  set.binary_pixels = kSme2Pixels;
+  set.steps_per_microsecond = 800;
+  set.accumulate_bits = Sme2AccumulateBits;
+  set.floats_from_bits = Sme2FloatsFromBits;
+  set.compare_bits = Sme2CompareBits;
+  return set;
+}
+
+extern const KernelSet kSme2Kernels = Sme2Kernels();
+#endif
 
 }  // namespace keras_bnn

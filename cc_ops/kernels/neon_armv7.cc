@@ -13,7 +13,6 @@
 namespace keras_bnn {
 namespace {
 
-constexpr int kTilePixels = 8;  // more than the registers hold: one call and one part of the epilogue for all
 constexpr int kHalf = kBlockChannels / 2;
 constexpr int kRunWords = 31;  // a byte counts at most 8 per word, and 31 * 8 < 256
 constexpr int kTapBytes = kMaxTilePixels * static_cast<int>(sizeof(Word*));

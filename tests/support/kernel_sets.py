@@ -14,8 +14,16 @@ _NEEDED_FLAGS: dict[str, dict[str, set[str]]] = {
         "avx2": {"avx2", "fma"},
         "avx512_vpopcntdq": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq"},
     },
-    "aarch64": {"scalar": set(), "neon": set()},
+    "aarch64": {"scalar": set(), "neon": set(), "sve2": {"sve2"}, "sme2": {"sme2"}},
     "armv7l": {"scalar": set(), "neon": {"neon"}},
+}
+
+# On ARM the flags are bits of two words that Linux hands to each program. QEMU answers for the CPU that it plays there,
+# while its /proc/cpuinfo is the host's.
+_AT_HWCAP, _AT_HWCAP2 = 16, 26
+_ARM_FLAGS = {
+    "aarch64": {"sve2": (_AT_HWCAP2, 1), "sme2": (_AT_HWCAP2, 37)},
+    "armv7l": {"neon": (_AT_HWCAP, 12)},
 }
 
 
@@ -42,9 +50,8 @@ def why_unsupported(isa: str) -> str | None:
 
 
 def _cpu_flags() -> set[str]:
-    if _MACHINE == "armv7l":  # QEMU shows the file of the machine that it runs on
-        at_hwcap, hwcap_neon = 16, 1 << 12
-        return {"neon"} if ctypes.CDLL(None).getauxval(at_hwcap) & hwcap_neon else set()
+    if _MACHINE in _ARM_FLAGS:
+        return _arm_flags(_ARM_FLAGS[_MACHINE]) if platform.system() == "Linux" else set()
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return set()
@@ -54,3 +61,10 @@ def _cpu_flags() -> set[str]:
         if line.startswith("flags")
         for flag in line.split(":")[1].split()
     }
+
+
+def _arm_flags(bits: dict[str, tuple[int, int]]) -> set[str]:
+    getauxval = ctypes.CDLL(None).getauxval
+    getauxval.restype = ctypes.c_ulong
+    getauxval.argtypes = [ctypes.c_ulong]
+    return {flag for flag, (word, bit) in bits.items() if getauxval(word) >> bit & 1}

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/packed_kernel.h"
@@ -154,6 +155,16 @@ TEST_P(BinaryTileTest, ManyTaps) {
   for (const int taps : {2, 3, 9, 30, 31, 32, 33, 63}) {
     for (const int channels : {1, 32, 33, 64, 96, 128, 256}) {
       for (const int pixels : {1, kMaxTilePixels}) ExpectPlainOutputs(taps, channels, pixels, Edge::kAfter, ++seed);
+    }
+  }
+}
+
+// Sets that take more than kMaxTilePixels have a table of rows for each of so many pixels.
+TEST_P(BinaryTileTest, ManyPixels) {
+  std::uint32_t seed = 250;
+  for (int pixels = kMaxTilePixels; pixels <= kernels().binary_pixels; ++pixels) {
+    for (const auto& [taps, channels] : {std::pair{3, 33}, {9, 64}, {1, 600}}) {
+      ExpectPlainOutputs(taps, channels, pixels, Edge::kAfter, ++seed);
     }
   }
 }

@@ -1,6 +1,10 @@
 #include "kernels/kernel_set.h"
 
 #include <gtest/gtest.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#endif
 
 #include <fstream>
 #include <set>
@@ -27,10 +31,28 @@ bool Supported(const std::string& name) {
   return false;
 }
 
+#if defined(__aarch64__) && defined(KERAS_BNN_SVE2)
+// Of more than 128 bits, as the operating system says.
+bool HasLongVectors() {
+  if (!Supported("sve2")) return false;
+  return (prctl(PR_SVE_GET_VL) & PR_SVE_VL_LEN_MASK) > 16;
+}
+#endif
+
 TEST(KernelSetsTest, EverySetOfTheArchitectureIsBuiltBestFirst) {
 #if defined(__x86_64__)
   EXPECT_EQ(Names(), (std::vector<std::string>{"avx512_vpopcntdq", "avx2", "scalar"}));
-#elif defined(__aarch64__) || defined(__arm__)
+#elif defined(__aarch64__)
+  std::vector<std::string> names = {"neon"};
+#if defined(KERAS_BNN_SVE2)
+  names.insert(HasLongVectors() ? names.begin() : names.end(), "sve2");
+#endif
+#if defined(KERAS_BNN_SME2)
+  names.insert(names.begin(), "sme2");
+#endif
+  names.emplace_back("scalar");
+  EXPECT_EQ(Names(), names);
+#elif defined(__arm__)
   EXPECT_EQ(Names(), (std::vector<std::string>{"neon", "scalar"}));
 #else
   EXPECT_EQ(Names(), (std::vector<std::string>{"scalar"}));
@@ -41,6 +63,18 @@ TEST(KernelSetsTest, ScalarAlwaysRuns) { EXPECT_TRUE(Supported("scalar")); }
 
 #if defined(__aarch64__)
 TEST(KernelSetsTest, NeonAlwaysRuns) { EXPECT_TRUE(Supported("neon")); }
+#endif
+
+#if defined(__aarch64__) && defined(__linux__)
+// By the names that glibc and Linux have for the bits.
+TEST(KernelSetsTest, SupportIsAsTheOperatingSystemSays) {
+#if defined(KERAS_BNN_SVE2)
+  EXPECT_EQ(Supported("sve2"), (getauxval(AT_HWCAP2) & HWCAP2_SVE2) != 0);
+#endif
+#if defined(KERAS_BNN_SME2) && defined(HWCAP2_SME2)
+  EXPECT_EQ(Supported("sme2"), (getauxval(AT_HWCAP2) & HWCAP2_SME2) != 0);
+#endif
+}
 #endif
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -66,6 +100,9 @@ TEST(KernelSetsTest, EverySetIsComplete) {
   for (int i = 0; i < KernelSetCount(); ++i) {
     const KernelSet& set = KernelSetAt(i);
     SCOPED_TRACE(set.name);
+    EXPECT_EQ(set.binary_pixels % kMaxTilePixels, 0);
+    EXPECT_GE(set.binary_pixels, kMaxTilePixels);
+    EXPECT_LE(set.binary_pixels, kMaxBinaryPixels);
     EXPECT_GE(set.steps_per_microsecond, 1);
     EXPECT_NE(set.arrange_channels, nullptr);
     EXPECT_NE(set.accumulate_bits, nullptr);

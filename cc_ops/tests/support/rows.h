@@ -15,12 +15,15 @@ class Rows {
   // `rows` is [tap][pixel], each a row of x.
   Rows(const std::vector<std::vector<X>>& rows, Edge edge) : Rows(rows, 1, 1, edge) {}
 
-  // The same for `pixels` pixels, with a table of `stride` pointers for each tap: those past its last pixel are null.
+  // The same for `pixels` pixels, with a table of `stride` pointers for each tap, one such table after the other where
+  // there are more pixels: pointers past the last one are null.
   Rows(const std::vector<std::vector<X>>& rows, std::size_t pixels, std::size_t stride, Edge edge)
-      : table_(rows.size() / pixels * stride, edge) {
+      : table_((pixels + stride - 1) / stride * (rows.size() / pixels) * stride, edge) {
+    const std::size_t taps = rows.size() / pixels;
     for (std::size_t i = 0; i < rows.size(); ++i) {
+      const std::size_t tap = i / pixels, pixel = i % pixels;
       rows_.emplace_back(rows[i], edge);
-      table_[i / pixels * stride + i % pixels] = rows_.back().data();
+      table_[(pixel / stride * taps + tap) * stride + pixel % stride] = rows_.back().data();
     }
   }
 
