@@ -39,7 +39,7 @@ def measure(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[s
         calls: The functions to time, by name.
         seconds: Time for each of them.
     """
-    return measure_blocks({name: partial(_block, call) for name, call in calls.items()}, seconds)
+    return measure_blocks({name: partial(time_calls, call) for name, call in calls.items()}, seconds)
 
 
 def measure_blocks(blocks: Mapping[str, Callable[[int], list[float]]], seconds: float) -> dict[str, Latency]:
@@ -61,14 +61,14 @@ def measure_blocks(blocks: Mapping[str, Callable[[int], list[float]]], seconds: 
     return {name: _summarize(values) for name, values in times.items()}
 
 
-def _block(call: Callable[[], object], calls: int) -> list[float]:
-    return [_time(call) for _ in range(calls)]
-
-
-def _time(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+def time_calls(call: Callable[[], object], count: int) -> list[float]:
+    """The seconds of each of `count` calls."""
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return times
 
 
 def _summarize(seconds: list[float]) -> Latency:

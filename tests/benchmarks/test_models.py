@@ -32,7 +32,7 @@ def test_compare(models: Any) -> None:
         return changed
 
     assert models.compare("Net", scores(1, 2, 2**-20), exact) == models.Agreement(2, 2**-20, 5.0)
-    with pytest.raises(RuntimeError, match=r"^Net packed gives the best class .* for 2 of 3 images"):
+    with pytest.raises(RuntimeError, match=r"^Net gives the best class .* for 2 of 3 images"):
         models.compare("Net", scores(0, 2, 1e-4), exact)
     for wrong in (0.25, np.nan):
         with pytest.raises(RuntimeError, match=f"for 3 of 3 images, and scores up to {wrong:.3g} away"):
