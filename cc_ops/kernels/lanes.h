@@ -5,8 +5,8 @@
 //   - Lanes, with two static functions on 32 lanes:
 //         Word NegativeBits(const float* x)                              bit = x[i] < 0
 //         Word LessBits(const std::int32_t* a, const std::int32_t* b)    bit = a[i] < b[i]
-//   - BitsTile<P>, FloatTile<P> and IntTiles<X>::Tile<P>, whose Run accumulates a tile of exactly P pixels, so that the
-//     accumulators can live in registers.
+//   - BitsTile<P>, whose Run accumulates a tile of exactly P pixels, so that the accumulators can live in registers;
+//   - Real, the functions for real x.
 // The loops over 32 lanes below have constant bounds and plain bodies; compilers turn them into vector code. Everything
 // is in an unnamed namespace and no function of the standard library is used: a copy of one, compiled for a newer CPU,
 // could otherwise be the one that the linker keeps for the whole library.
@@ -255,16 +255,9 @@ void DispatchTile(int pixels, Arguments... arguments) {
   }
 }
 
-template <typename Lanes, int kTilePixels, template <int> class BitsTile, template <int> class FloatTile,
-          template <typename> class IntTiles>
-struct KernelSetOf {
-  static_assert(kTilePixels <= kMaxTilePixels, "callers make room for kMaxTilePixels");
-
-  static void AccumulateBits(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
-                             std::int32_t bits, std::int32_t* acc) {
-    DispatchTile<BitsTile, kTilePixels>(pixels, rows, taps, words, kernel, bits, acc);
-  }
-
+// The functions for real x, from FloatTile<P> and IntTiles<X>::Tile<P>.
+template <int kTilePixels, template <int> class FloatTile, template <typename> class IntTiles>
+struct RealOf {
   static void AccumulateFloat(const float* const* rows, int pixels, int taps, int channels, const Word* kernel,
                               float* acc) {
     DispatchTile<FloatTile, kTilePixels>(pixels, rows, taps, channels, kernel, acc);
@@ -275,6 +268,16 @@ struct KernelSetOf {
                             std::int32_t zero_point, std::int32_t* acc) {
     DispatchTile<IntTiles<X>::template Tile, kTilePixels>(pixels, rows, taps, channels, kernel, zero_point, acc);
   }
+};
+
+template <typename Lanes, int kTilePixels, template <int> class BitsTile, typename Real>
+struct KernelSetOf {
+  static_assert(kTilePixels <= kMaxTilePixels, "callers make room for kMaxTilePixels");
+
+  static void AccumulateBits(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
+                             std::int32_t bits, std::int32_t* acc) {
+    DispatchTile<BitsTile, kTilePixels>(pixels, rows, taps, words, kernel, bits, acc);
+  }
 
   static constexpr KernelSet Named(const char* name, int steps_per_thread) {
     using T = Transforms<Lanes>;
@@ -284,9 +287,9 @@ struct KernelSetOf {
             AccumulateBits,
             AccumulateDepthwiseBits,
             CompareDepthwiseBits,
-            AccumulateFloat,
-            AccumulateInt<std::int8_t>,
-            AccumulateInt<std::uint8_t>,
+            Real::AccumulateFloat,
+            Real::template AccumulateInt<std::int8_t>,
+            Real::template AccumulateInt<std::uint8_t>,
             T::template Floats<std::int32_t>,
             T::template Floats<float>,
             T::BitsFromInt,

@@ -2,20 +2,17 @@
 //
 // accumulate_bits does two pixels and a whole block at a time (kernels/neon_count.h). Bound: eor, cnt and add per 128
 // binary multiply-accumulates. The counts of up to kRunWords words add up in bytes before they are widened to int32.
-// The sums of real x fill the registers with 4 pixels and half a block of 16 channels.
 #include <arm_neon.h>
 
 #include "kernels/lanes.h"
 #include "kernels/neon_count.h"
+#include "kernels/neon_real.h"
 
 namespace keras_bnn {
 namespace {
 
 constexpr int kTilePixels = 8;  // more than the registers hold: one call and one part of the epilogue for all
-constexpr int kRealPixels = 4;
 constexpr int kLanes = 4;
-constexpr int kVectors = 4;  // of a half block
-constexpr int kHalf = kVectors * kLanes;
 constexpr int kBlockVectors = kBlockChannels / kLanes;
 constexpr int kRunWords = 31;     // a byte counts at most 8 per word, and 31 * 8 < 256
 constexpr int kPairWords = 1023;  // twice 1023 * 32 bits fit 16 bits
@@ -175,98 +172,6 @@ struct BitsTile {
   }
 };
 
-// Lane i of the result has bit `first + i` of the word as its sign bit; the lower bits are not defined.
-int32x4_t SignBits(Word word, int first) {
-  static const std::int32_t kShift[kLanes] = {31, 30, 29, 28};
-  const int32x4_t shift = vsubq_s32(vld1q_s32(kShift), vdupq_n_s32(first));
-  return vshlq_s32(vdupq_n_s32(static_cast<std::int32_t>(word)), shift);
-}
-
-// Lane i is -1.0 where bit `first + i` of the word is set, else 1.0.
-float32x4_t PlusMinusOne(Word word, int first) {
-  const uint32x4_t sign_bit = vdupq_n_u32(0x80000000u);
-  return vbslq_f32(sign_bit, vreinterpretq_f32_s32(SignBits(word, first)), vdupq_n_f32(1.0f));
-}
-
-// The pixels of a tile that real x does at once, and where the accumulators of the others begin.
-constexpr int FirstPixels(int pixels) { return pixels < kRealPixels ? pixels : kRealPixels; }
-constexpr int kSecondPixels = kRealPixels * kBlockChannels;
-
-// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
-template <int P>
-struct FloatTile {
-  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
-    for (int half = 0; half < kBlockChannels; half += kHalf) {
-      RunHalf<FirstPixels(P)>(rows, taps, channels, kernel, half, acc + half);
-      if constexpr (P > kRealPixels) {
-        RunHalf<P - kRealPixels>(rows + kRealPixels, taps, channels, kernel, half, acc + kSecondPixels + half);
-      }
-    }
-  }
-
-  template <int Q>
-  static void RunHalf(const float* const* rows, int taps, int channels, const Word* kernel, int half, float* acc) {
-    float32x4_t sums[Q][kVectors];
-    for (int p = 0; p < Q; ++p) {
-      for (int v = 0; v < kVectors; ++v) sums[p][v] = vdupq_n_f32(0.0f);
-    }
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
-      for (int c = 0; c < channels; ++c, ++kernel) {
-        float32x4_t k[kVectors];
-        for (int v = 0; v < kVectors; ++v) k[v] = PlusMinusOne(*kernel, half + v * kLanes);
-        for (int p = 0; p < Q; ++p) {
-          const float32x4_t value = vld1q_dup_f32(rows[p] + c);
-          for (int v = 0; v < kVectors; ++v) sums[p][v] = vfmaq_f32(sums[p][v], value, k[v]);
-        }
-      }
-    }
-    for (int p = 0; p < Q; ++p) {
-      for (int v = 0; v < kVectors; ++v) vst1q_f32(acc + p * kBlockChannels + v * kLanes, sums[p][v]);
-    }
-  }
-};
-
-template <typename X>
-struct IntTiles {
-  template <int P>
-  struct Tile {
-    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                    std::int32_t* acc) {
-      for (int half = 0; half < kBlockChannels; half += kHalf) {
-        RunHalf<FirstPixels(P)>(rows, taps, channels, kernel, zero_point, half, acc + half);
-        if constexpr (P > kRealPixels) {
-          RunHalf<P - kRealPixels>(rows + kRealPixels, taps, channels, kernel, zero_point, half,
-                                   acc + kSecondPixels + half);
-        }
-      }
-    }
-
-    template <int Q>
-    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                        int half, std::int32_t* acc) {
-      int32x4_t sums[Q][kVectors];
-      for (int p = 0; p < Q; ++p) {
-        for (int v = 0; v < kVectors; ++v) sums[p][v] = vdupq_n_s32(0);
-      }
-      for (int tap = 0; tap < taps; ++tap, rows += P) {
-        for (int c = 0; c < channels; ++c, ++kernel) {
-          int32x4_t minus[kVectors];  // -1 where the kernel is -1, else 0
-          for (int v = 0; v < kVectors; ++v) minus[v] = vshrq_n_s32(SignBits(*kernel, half + v * kLanes), 31);
-          for (int p = 0; p < Q; ++p) {
-            const int32x4_t value = vdupq_n_s32(rows[p][c] - zero_point);
-            for (int v = 0; v < kVectors; ++v) {
-              sums[p][v] = vaddq_s32(sums[p][v], vsubq_s32(veorq_s32(value, minus[v]), minus[v]));
-            }
-          }
-        }
-      }
-      for (int p = 0; p < Q; ++p) {
-        for (int v = 0; v < kVectors; ++v) vst1q_s32(acc + p * kBlockChannels + v * kLanes, sums[p][v]);
-      }
-    }
-  };
-};
-
 float32x4_t ClampVector(float32x4_t x, float low, float high) {
   const float32x4_t lowest = vdupq_n_f32(low), highest = vdupq_n_f32(high);
   x = vbslq_f32(vcltq_f32(x, lowest), lowest, x);  // the maximum of -0.0 and 0.0 would not be x
@@ -330,7 +235,7 @@ void PackFloat(const float* x, int channels, Word* words) {
 }
 
 constexpr KernelSet NeonKernels() {
-  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("neon", 1 << 13);
+  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, BitsTile, NeonReal>::Named("neon", 1 << 13);
   set.floats_from_int = FloatsFromInt;
   set.bits_from_int = BitsFromInt;
   set.pack_float = PackFloat;

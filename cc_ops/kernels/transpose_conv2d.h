@@ -12,7 +12,7 @@
 
 #include "core/thread_pool.h"
 #include "core/transposed_window.h"
-#include "kernels/conv2d.h"
+#include "kernels/conv_layer.h"
 #include "kernels/kernel_set.h"
 
 namespace keras_bnn {
