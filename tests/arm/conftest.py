@@ -25,7 +25,11 @@ def arm64_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     folder = tmp_path_factory.mktemp("build-aarch64")
-    options = ["-DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake", "-DKERAS_BNN_BUILD_TESTS=ON"]
+    options = [
+        "-DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake",
+        "-DKERAS_BNN_BUILD_TESTS=ON",
+        "-DKERAS_BNN_BUILD_BENCH=ON",
+    ]
     subprocess.run(["cmake", "-S", _SOURCES, "-B", folder, *options], check=True)
     subprocess.run(["cmake", "--build", folder, "--parallel", str(os.cpu_count())], check=True)
     return folder
