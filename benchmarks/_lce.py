@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,6 @@ from _layer import Layer
 
 HERE = Path(__file__).resolve().parent
 VARIABLE = "KERAS_BNN_LCE_PYTHON"
-OWN = HERE.parent / "build" / "lce" / "bin" / "python"  # where pytest -m peers makes the environment
 MODULES = "larq_zoo, larq_compute_engine"
 
 Block = Callable[[int], list[float]]
@@ -108,28 +107,24 @@ def add_lce_argument(parser: argparse.ArgumentParser) -> None:
         "--lce",
         metavar="PYTHON",
         default=os.environ.get(VARIABLE),
-        help=f"a Python that imports Larq Compute Engine, to measure it too (default: {VARIABLE}, or build/lce)",
+        help=f"a Python that imports Larq Compute Engine, to measure it too (default: the one of {VARIABLE})",
     )
 
 
 @contextmanager
-def open_lce(parser: argparse.ArgumentParser, python: str | None, threads: int) -> Generator[LarqComputeEngine | None]:
+def open_lce(parser: argparse.ArgumentParser, python: str | None, threads: int) -> Iterator[LarqComputeEngine | None]:
     """The process, or None and a line that says why; ends the program as wrong usage when a named Python is wrong."""
-    if python is None and not OWN.exists():
-        print(
-            f"Without Larq Compute Engine: no --lce, no {VARIABLE} and no {OWN.relative_to(HERE.parent)} name a Python "
-            "that imports it (see CONTRIBUTING.md)."
-        )
+    if python is None:
+        print(f"Without Larq Compute Engine: neither --lce nor {VARIABLE} names a Python that imports it.")
         yield None
         return
-    python = python or str(OWN)
     try:
         run = subprocess.run([python, "-c", f"import {MODULES}"], capture_output=True, text=True, check=False)
-        problem = run.stderr.strip().splitlines()[-1:] if run.returncode else []
+        problem = run.stderr.strip().rpartition("\n")[2] if run.returncode else None
     except OSError as error:
-        problem = [str(error)]
-    if problem:
-        parser.error(f"--lce is {python}, but has to be a Python that imports {MODULES}: {problem[0]}")
+        problem = str(error)
+    if problem is not None:
+        parser.error(f"--lce is {python}, but has to be a Python that imports {MODULES}: {problem}")
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
         command = [python, str(HERE / "_lce_process.py"), str(threads)]
         with subprocess.Popen(

@@ -37,6 +37,7 @@ class Target(NamedTuple):
     """What a kernel set is built and run with.
 
     Attributes:
+        kernel_set: Its name.
         triple: The target of compiler and models; cc_ops/cmake has a toolchain file of this name.
         qemu: The emulator.
         cpu: The CPU that it emulates.
@@ -44,6 +45,7 @@ class Target(NamedTuple):
         models: CPUs to model.
     """
 
+    kernel_set: str
     triple: str
     qemu: str
     cpu: str
@@ -52,8 +54,13 @@ class Target(NamedTuple):
 
 
 TARGETS = {
-    "neon": Target(
-        "aarch64-linux-gnu", "qemu-aarch64", "cortex-a72", "neon.cc.o", ("cortex-a53", "cortex-a72", "neoverse-n1")
+    "aarch64": Target(
+        kernel_set="neon",
+        triple="aarch64-linux-gnu",
+        qemu="qemu-aarch64",
+        cpu="cortex-a72",
+        kernels="neon.cc.o",
+        models=("cortex-a53", "cortex-a72", "neoverse-n1"),
     )
 }
 
@@ -100,7 +107,7 @@ def run_quietly(*command: Any) -> str:
     return run.stdout
 
 
-def count(target: Target, qemu: str, plugin: Path, bench: Path, kernel_set: str, only: str) -> dict[str, Any]:
+def count(target: Target, qemu: str, plugin: Path, bench: Path, only: str) -> dict[str, Any]:
     """For each case its work, as multiply-accumulates or values, and its counts."""
     # Without an environment, so that the stack lies the same everywhere.
     emulator = ["env", "-i", shutil.which(qemu), "-cpu", target.cpu, "-L", f"/usr/{target.triple}"]
@@ -110,7 +117,7 @@ def count(target: Target, qemu: str, plugin: Path, bench: Path, kernel_set: str,
         for line in run_quietly(*emulator, bench).splitlines():
             name, work = line.split("\t")
             if only in name:
-                run_quietly(*emulator, "-plugin", f"{plugin},out={counts}", bench, kernel_set, name)
+                run_quietly(*emulator, "-plugin", f"{plugin},out={counts}", bench, target.kernel_set, name)
                 cases[name] = {"work": int(work), **json.loads(counts.read_text())}
     return cases
 
@@ -141,7 +148,7 @@ def compare(result: Mapping[str, Any], stored: Mapping[str, Any], path: Path, on
 def main() -> None:
     """Builds, counts, models, prints tables, and writes and compares JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--isa", choices=TARGETS, default="neon", help="kernel set to count (default: neon)")
+    parser.add_argument("--target", choices=TARGETS, default="aarch64", help="what to build for (default: aarch64)")
     parser.add_argument("--qemu", metavar="PROGRAM", help="QEMU's user-mode emulator (default: the one on the PATH)")
     parser.add_argument("--only", default="", metavar="TEXT", help="count the cases whose name holds this text")
     parser.add_argument("--build", type=Path, metavar="FOLDER", help="where to build (default: build/bench-TARGET)")
@@ -149,18 +156,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="file to write the figures to")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="figures that no count may exceed by over 10 %%")
     arguments = parser.parse_args()
-    target = TARGETS[arguments.isa]
+    target = TARGETS[arguments.target]
     qemu = arguments.qemu or target.qemu
     try:
         require(target, qemu)
     except UnavailableError as problem:
         parser.error(str(problem))
-    folder = arguments.build or ROOT / "build" / f"bench-{target.triple}"
+    folder = arguments.build or ROOT / "build" / f"bench-{arguments.target}"
     plugin, bench = build(target, folder)
     result: dict[str, Any] = {
-        "kernel_set": arguments.isa,
+        "target": arguments.target,
+        "kernel_set": target.kernel_set,
         "compiler": run_quietly(f"{target.triple}-g++", "--version").splitlines()[0],
-        "cases": count(target, qemu, plugin, bench, arguments.isa, arguments.only),
+        "cases": count(target, qemu, plugin, bench, arguments.only),
     }
     if not result["cases"]:
         parser.error(f"--only is {arguments.only!r}, but has to be a part of a case's name.")

@@ -214,7 +214,7 @@ class Layer {
 
 // `op` is the layer's kernel object, sized for its images.
 template <typename Op>
-Bench BenchOf(std::shared_ptr<Layer> layer, std::shared_ptr<Op> op) {
+Bench BenchOf(const std::shared_ptr<Layer>& layer, const std::shared_ptr<Op>& op) {
   return {[layer, op] { op->Run(layer->x(), layer->data(), layer->pool); }, [layer] { return layer->Right(); },
           [layer] { layer->Invalidate(); }};
 }
