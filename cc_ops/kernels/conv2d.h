@@ -1,9 +1,10 @@
 // Convolution of packed bits with a binary kernel.
 //
 // Indirect convolution: for a panel of output pixels, a table holds one pointer per pixel and tap to the x under that
-// tap; the kernel set walks the table, so x is never copied (no im2col). Pixels outside the image are a row of padding.
-// A zero is no value of a bit: its row holds +1, and what the +1s add (TapSums) is taken off again for the pixels at
-// the border, so that the inside of the image pays nothing.
+// tap; the kernel set walks the table, so x is never copied (no im2col). Taps outside the image read a row of padding.
+// A zero is no value of a bit: its row holds +1, and what the +1s add (TapSums) is in the values that the kernel set
+// starts from. These come from a table with a row for each set of taps that lie inside together, so that padding costs
+// a tile nothing.
 //
 //     for each panel of pixels                       one task of the thread pool is a panel and a range of blocks;
 //       for each block of 32 output channels         the weights of a block stay in the L1 cache for the whole panel
@@ -16,6 +17,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/tap_ranges.h"
 #include "core/thread_pool.h"
 #include "core/window.h"
 #include "kernels/conv_layer.h"
@@ -38,23 +40,19 @@ class Conv2D {
   void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
 
  private:
-  struct TapOutside {
-    int tap;
-    int pixel;  // of its tile
-  };
-
-  // The scratch of one thread. The pixels of a tile lie together: rows is [tile][tap][pixel of the tile].
+  // The scratch of one thread.
   struct Panel {
-    std::vector<const Word*> rows;
-    std::vector<TapOutside> outside;       // taps outside the image, tile after tile
-    std::vector<std::size_t> outside_end;  // per tile: where its part of `outside` ends
+    std::vector<const Word*> rows;      // [tile][tap][pixel of the tile]
+    std::vector<std::int64_t> origins;  // per pixel: of the window's first tap, in words from x; may lie outside
+    std::vector<int> value_rows;        // per pixel: where its row of a block's values begins
   };
 
   void RunPanel(const Word* x, std::int64_t first_pixel, int pixels, int first_block, int end_block,
                 Panel* panel) const;
-  void FillRows(const Word* x, std::int64_t first_pixel, int pixels, Panel* panel) const;
-  void ListTapsOutside(int top, int left, int pixel, std::vector<TapOutside>* outside) const;
-  void RemovePadding(const Panel& panel, int tile_index, int block, std::int32_t* acc) const;
+  void PlacePixels(std::int64_t first_pixel, int pixels, Panel* panel) const;
+  void FillRows(const Word* x, int pixels, Panel* panel) const;
+  void PadRows(int value_row, const Word** rows) const;
+  void FillValues();
   const Word* Regroup(const Word* x, ThreadPool& pool);
 
   std::int64_t PixelSize() const { return std::int64_t{kernel_.groups} * kernel_.words; }  // words
@@ -72,6 +70,8 @@ class Conv2D {
   Window vertical_, horizontal_;
   int threads_ = 1;
   int panel_pixels_ = 1;
+  TapRanges rows_inside_, columns_inside_;
+  std::vector<std::int32_t> values_;       // [block][of rows_inside_][of columns_inside_][32]
   std::vector<std::int64_t> tap_offsets_;  // of each tap from the first, in words of x
   std::vector<Panel> panels_;              // per thread
   std::vector<Word> regrouped_;            // x with each group's bits beginning at a word

@@ -28,25 +28,25 @@ std::int32_t PopCount(Word x) {
 }
 
 template <int P>
-struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
-                  std::int32_t* acc) {
-    for (int p = 0; p < P; ++p, acc += kBlockChannels) {
-      std::int32_t mismatches[kBlockChannels] = {};
-      const Word* k = kernel;
-      for (int tap = 0; tap < taps; ++tap) {
-        const Word* x = rows[tap * P + p];
-        for (int w = 0; w < words; ++w, k += kBlockChannels) {
-          for (int i = 0; i < kBlockChannels; ++i) mismatches[i] += PopCount(x[w] ^ k[i]);
+struct CountTile {
+  template <typename Finish>
+  static void Run(const BinaryTile& tile, const Finish& finish) {
+    for (int p = 0; p < P; ++p) {
+      std::int32_t counts[kBlockChannels] = {};
+      const Word* k = tile.kernel;
+      for (int tap = 0; tap < tile.taps; ++tap) {
+        const Word* x = tile.rows[tap * kMaxTilePixels + p];
+        for (int w = 0; w < tile.words; ++w, k += kBlockChannels) {
+          for (int i = 0; i < kBlockChannels; ++i) counts[i] += PopCount(x[w] ^ k[i]);
         }
       }
-      for (int i = 0; i < kBlockChannels; ++i) acc[i] = bits - 2 * mismatches[i];
+      finish(p, StoredCounts<ScalarLanes>{counts});
     }
   }
 };
 
 }  // namespace
 
-extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, 4, BitsTile, ScalarReal>::Named("scalar", 1 << 13);
+extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, 4, CountTile, ScalarReal>::Named("scalar", 1 << 13);
 
 }  // namespace keras_bnn
