@@ -17,10 +17,14 @@ PRODUCTS = 128  # what the figures are for: the binary multiply-accumulates of a
 ITERATIONS = 1000
 
 _FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
-_INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*?)\s*(?://.*|;.*)?$")
-_BRANCH = re.compile(r"b|b\..*|cbn?z|tbn?z")
+_INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*?)\s*(?://.*|[;@].*)?$")
+_BRANCH = re.compile(r"(b|b\..*|b(eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)|cbn?z|tbn?z)(\.[nw])?")
 _TARGET = re.compile(r"\b([0-9a-f]+) <.*>$")
-_COUNT = re.compile(r"(v\d+)\.(16b|8b), v\d+\.\2")
+# What counts the bits of each byte or lane, and the bits of its vector; SVE's are 128 in the models.
+_COUNTS = (
+    (re.compile(r"cnt v\d+\.16b, .*|vcnt\.8 q.*|cnt z.*"), 128),
+    (re.compile(r"cnt v\d+\.8b, .*|vcnt\.8 d.*"), 64),
+)
 _TOTAL_CYCLES = re.compile(r"^Total Cycles:\s+(\d+)$", re.MULTILINE)
 
 
@@ -143,8 +147,8 @@ def _innermost(instructions: list[Instruction]) -> list[tuple[Instruction, ...]]
 
 
 def _products(body: tuple[Instruction, ...]) -> int:
-    counts = [_COUNT.fullmatch(operands) for _, mnemonic, operands, _ in body if mnemonic == "cnt"]
-    return sum(8 * int(count[2][:-1]) for count in counts if count)
+    texts = [f"{mnemonic} {operands}" for _, mnemonic, operands, _ in body]
+    return sum(bits for text in texts for pattern, bits in _COUNTS if pattern.fullmatch(text))
 
 
 def _short(name: str) -> str:

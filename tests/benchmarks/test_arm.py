@@ -69,6 +69,21 @@ def test_loops_that_count(cycle_models: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("branch", "count", "products"),
+    [
+        ("bne.n", "vcnt.8\tq4, q5", 128),
+        ("bgt.w", "vcnt.8\td4, d5", 64),
+        ("b.any", "cnt\tz1.s, p0/m, z1.s", 128),
+    ],
+)
+def test_loops_of_other_sets(branch: str, count: str, products: int, cycle_models: Any) -> None:
+    text = f"00000000 <Count(int)>:\n   0:\t{count}\n   4:\tsubs\tr1, #1\t@ 0x1\n   8:\t{branch}\t0 <Count(int)>\n"
+    (loop,) = cycle_models.counting_loops(text)
+    assert (loop.products, len(loop.body)) == (products, 3)
+    assert loop.assembly().endswith(f"subs r1, #1\n{branch} loop\n")
+
+
 def test_models(cycle_models: Any) -> None:
     mca = cycle_models.find_mca()
     if mca is None:
