@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 PRODUCTS = 128  # what the figures are for: the binary multiply-accumulates of a 128-bit vector
 ITERATIONS = 1000
+LONGEST_NAME = 40
 
 _FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
 _INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*?)\s*(?://.*|[;@].*)?$")
@@ -41,7 +42,7 @@ class Loop(NamedTuple):
     """An innermost loop that counts bits.
 
     Attributes:
-        function: Its function's name, without namespaces and parameters.
+        function: Its function's name, without namespaces and parameters, cut off where it is long.
         body: Its instructions; the last one branches to the first.
         products: Binary multiply-accumulates of one turn.
     """
@@ -152,6 +153,6 @@ def _products(body: tuple[Instruction, ...]) -> int:
 
 
 def _short(name: str) -> str:
-    """A demangled name without its namespaces, its result and its parameters."""
+    """The beginning of a demangled name, without namespaces, result and parameters."""
     name = name.replace("keras_bnn::", "").replace("(anonymous namespace)::", "").removeprefix("void ")
-    return re.sub(r"\(.*", "", name)
+    return name.partition("(")[0][:LONGEST_NAME]

@@ -90,11 +90,12 @@ static void Translated(qemu_plugin_id_t id, struct qemu_plugin_tb* block) {
       continue;
     }
     qemu_plugin_register_vcpu_insn_exec_inline(instruction, QEMU_PLUGIN_INLINE_ADD_U64, &instructions, 1);
-    // Bits 28 to 25 of an A64 instruction are its class: x1x0 loads and stores, of vectors too, x111 vectors'
-    // arithmetic.
-    if ((word >> 25 & 5) == 4) {
+    // Bits 28 to 25 of an A64 instruction are its class: 0010 SVE, with memory where bit 31 is set; x1x0 loads and
+    // stores, those of vectors too; x111 vectors' arithmetic.
+    const unsigned class = word >> 25 & 15;
+    if ((class & 5) == 4 || (class == 2 && word >> 31)) {
       qemu_plugin_register_vcpu_insn_exec_inline(instruction, QEMU_PLUGIN_INLINE_ADD_U64, &loads_stores, 1);
-    } else if ((word >> 25 & 7) == 7) {
+    } else if ((class & 7) == 7 || class == 2) {
       qemu_plugin_register_vcpu_insn_exec_inline(instruction, QEMU_PLUGIN_INLINE_ADD_U64, &vector, 1);
     }
   }
