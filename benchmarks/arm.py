@@ -1,6 +1,7 @@
 """How many instructions our kernels take on ARM, exactly, and how many cycles their inner loops take by LLVM's models.
 
     python benchmarks/arm.py --json arm.json
+    python benchmarks/arm.py --target armv7 --only 3x3
     python benchmarks/arm.py --compare benchmarks/arm_counts.json
 
 No ARM machine is needed. cc_ops/bench is built for ARM and runs under QEMU, whose plugin benchmarks/arm/count.c counts
@@ -8,8 +9,9 @@ the instructions of one run of each layer; its outputs are compared with those o
 the machine's load, so the smallest gain or loss shows, but they are no times. llvm-mca models the cycles of the loops
 that count bits, with all data in the L1 cache. Take both for comparisons with each other.
 
-It needs CMake, a C compiler, and Debian 12's packages g++-aarch64-linux-gnu and qemu-user: the plugin is for QEMU 7.2,
-and qemu-user-static has no plugins. The models need llvm-19, and are left out without it.
+It needs CMake, a C compiler, and Debian 12's packages g++-aarch64-linux-gnu (g++-arm-linux-gnueabihf for armv7) and
+qemu-user: the plugin is for QEMU 7.2, and qemu-user-static has no plugins. The models need llvm-19, and are left out
+without it.
 
 `--compare` fails where a count is more than 10 % above the file's, which `--json FILE --counts-only` has written.
 """
@@ -42,6 +44,7 @@ class Target(NamedTuple):
         qemu: The emulator.
         cpu: The CPU that it emulates.
         kernels: The kernel set's object file.
+        model_triple: The target for llvm-mca.
         models: CPUs to model.
     """
 
@@ -50,6 +53,7 @@ class Target(NamedTuple):
     qemu: str
     cpu: str
     kernels: str
+    model_triple: str
     models: tuple[str, ...]
 
 
@@ -60,8 +64,29 @@ TARGETS = {
         qemu="qemu-aarch64",
         cpu="cortex-a72",
         kernels="neon.cc.o",
+        model_triple="aarch64-linux-gnu",
         models=("cortex-a53", "cortex-a72", "neoverse-n1"),
-    )
+    ),
+    # Vectors of 256 bits when counting, of 128 in the models.
+    "sve2": Target(
+        kernel_set="sve2",
+        triple="aarch64-linux-gnu",
+        qemu="qemu-aarch64",
+        cpu="max,sve256=on",
+        kernels="sve2.cc.o",
+        model_triple="aarch64-linux-gnu",
+        models=("cortex-a510", "neoverse-n2", "neoverse-v2"),
+    ),
+    # LLVM has no model of the older cores that this set is for.
+    "armv7": Target(
+        kernel_set="neon",
+        triple="arm-linux-gnueabihf",
+        qemu="qemu-arm",
+        cpu="cortex-a7",
+        kernels="neon_armv7.cc.o",
+        model_triple="thumbv7-linux-gnueabihf",
+        models=("cortex-a57", "cortex-a72"),
+    ),
 }
 
 
@@ -124,11 +149,12 @@ def count(target: Target, qemu: str, plugin: Path, bench: Path, only: str) -> di
 
 def compare(result: Mapping[str, Any], stored: Mapping[str, Any], path: Path, only: str) -> list[str]:
     """A sentence for each loss against stored counts."""
-    if stored["compiler"] != result["compiler"]:
-        return [
-            f"{path} has counts of {stored['compiler']}, not of {result['compiler']}: write it anew with the kernels "
-            "that it was made of, and compare then."
-        ]
+    for what in ("target", "compiler"):
+        if stored[what] != result[what]:
+            return [
+                f"{path} has counts of {stored[what]}, not of {result[what]}: write it anew with the kernels that it "
+                "was made of, and compare then."
+            ]
     losses = []
     for name, before in stored["cases"].items():
         if only not in name:
@@ -204,7 +230,7 @@ def add_models(result: dict[str, Any], target: Target, folder: Path) -> None:
         return
     kernels = folder / "CMakeFiles" / "keras_bnn_objects.dir" / "kernels" / target.kernels
     disassembly = disassemble(f"{target.triple}-objdump", kernels)
-    result["models"] = {"llvm": mca_version(mca), "loops": models(disassembly, mca, target.triple, target.models)}
+    result["models"] = {"llvm": mca_version(mca), "loops": models(disassembly, mca, target.model_triple, target.models)}
     print(f"\nFor {PRODUCTS} binary multiply-accumulates in the loops that count bits, {result['models']['llvm']}:\n")
     print(f"{'loop':<44}{'instructions':>14}{''.join(f'{cpu:>14}' for cpu in target.models)}")
     for loop in result["models"]["loops"]:

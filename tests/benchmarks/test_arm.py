@@ -41,8 +41,16 @@ DISASSEMBLY = """
   60:\tsubs\tw4, w4, #0x1
   64:\tb.ne\t50 <keras_bnn::Again(int)>  // b.any
 """
-RESULT = {"compiler": "g++ 12", "cases": {"dense": {"instructions": 1100}, "conv": {"instructions": 90}}}
-STORED = {"compiler": "g++ 12", "cases": {"dense": {"instructions": 1000}, "conv": {"instructions": 100}}}
+RESULT = {
+    "target": "aarch64",
+    "compiler": "g++ 12",
+    "cases": {"dense": {"instructions": 1100}, "conv": {"instructions": 90}},
+}
+STORED = {
+    "target": "aarch64",
+    "compiler": "g++ 12",
+    "cases": {"dense": {"instructions": 1000}, "conv": {"instructions": 100}},
+}
 
 
 @pytest.fixture
@@ -110,9 +118,11 @@ def test_a_case_that_is_gone(arm: Any) -> None:
     assert loss == "conv is in counts.json, but no case any more: write the file anew."
 
 
-def test_another_compiler(arm: Any) -> None:
+def test_another_compiler_or_target(arm: Any) -> None:
     (loss,) = arm.compare({**RESULT, "compiler": "g++ 13"}, STORED, Path("counts.json"), "")
     assert loss.startswith("counts.json has counts of g++ 12, not of g++ 13: ")
+    (loss,) = arm.compare({**RESULT, "target": "sve2"}, STORED, Path("counts.json"), "")
+    assert loss.startswith("counts.json has counts of aarch64, not of sve2: ")
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
