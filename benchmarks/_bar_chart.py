@@ -12,6 +12,8 @@ COLORS = {
     "float to float": "tab:green",
     "stock float32": "tab:gray",
     "stock int8": "tab:orange",
+    "LCE default": "tab:red",
+    "LCE indirect": "tab:pink",
 }
 
 

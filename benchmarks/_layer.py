@@ -14,15 +14,17 @@ exact in any order, and every float output has to be equal to the last bit."""
 
 @dataclass(frozen=True)
 class Layer:
-    """A binary layer on one image or row, SAME padding with zeros.
+    """A binary layer, SAME padding with zeros.
 
     Attributes:
-        op: "Conv2D", "DepthwiseConv2D" or "FullyConnected".
+        op: "Conv2D", "DepthwiseConv2D", "TransposeConv2D" or "FullyConnected".
         shape: Shape of the input without the batch; channels last.
         filters: Output channels, a multiple of 32.
         kernel: Height and width of the kernel.
-        stride: Pixels from one window to the next, in both directions.
+        stride: Pixels from one window to the next, in both directions; of a transposed convolution, in its output.
         is_first: Whether the layer reads real numbers rather than their signs.
+        groups: Groups of channels of a convolution.
+        batch: Images or rows.
     """
 
     op: str
@@ -31,6 +33,8 @@ class Layer:
     kernel: int = 3
     stride: int = 1
     is_first: bool = False
+    groups: int = 1
+    batch: int = 1
 
     @property
     def channels(self) -> int:
@@ -40,7 +44,9 @@ class Layer:
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the output, with the batch."""
-        return (1, *(-(-size // self.stride) for size in self.shape[:-1]), self.filters)
+        if self.op == "TransposeConv2D":
+            return (self.batch, *(size * self.stride for size in self.shape[:-1]), self.filters)
+        return (self.batch, *(-(-size // self.stride) for size in self.shape[:-1]), self.filters)
 
     @property
     def kernel_shape(self) -> tuple[int, ...]:
@@ -49,12 +55,12 @@ class Layer:
             return (self.filters, self.channels)
         if self.op == "DepthwiseConv2D":
             return (self.kernel, self.kernel, self.filters)
-        return (self.filters, self.kernel, self.kernel, self.channels)
+        return (self.filters, self.kernel, self.kernel, self.channels // self.groups)
 
     @cached_property
     def integers(self) -> np.ndarray:
         """The input as int8 of the scale PIXEL_STEP, with zeros and both ends of the range."""
-        return np.random.default_rng(0).integers(-128, 128, (1, *self.shape), np.int8)
+        return np.random.default_rng(0).integers(-128, 128, (self.batch, *self.shape), np.int8)
 
     @cached_property
     def signs(self) -> np.ndarray:
@@ -90,6 +96,8 @@ class Layer:
         x, signs = self.summed_input.astype(np.float64), self.signs.astype(np.float64)
         if self.op == "FullyConnected":
             return x @ signs.T
+        if self.op == "TransposeConv2D":
+            return self._transposed_sums(x, signs)
         pads = []
         for size, outputs in zip(self.shape, self.output_shape[1:-1], strict=False):
             missing = max(0, (outputs - 1) * self.stride + self.kernel - size)
@@ -102,8 +110,25 @@ class Layer:
             if self.op == "DepthwiseConv2D":
                 sums += np.repeat(window, self.filters // self.channels, axis=-1) * signs[row, column]
             else:
-                sums += window @ signs[:, row, column].T
+                parts = np.split(window, self.groups, -1), np.split(signs[:, row, column], self.groups)
+                sums += np.concatenate([part @ kernel.T for part, kernel in zip(*parts, strict=True)], -1)
         return sums
+
+    def _transposed_sums(self, x: np.ndarray, signs: np.ndarray) -> np.ndarray:
+        """What the taps of each input pixel add to the output, whose margins are cut off."""
+        _, height, width, _ = self.output_shape
+        whole = np.zeros((self.batch, height + self.kernel, width + self.kernel, self.filters))
+        for row, column in np.ndindex(self.kernel, self.kernel):
+            whole[:, row:, column:][:, : height : self.stride, : width : self.stride] += x @ signs[:, row, column].T
+        top = self.transposed_pads[0]
+        return whole[:, top : top + height, top : top + width]
+
+    @property
+    def transposed_pads(self) -> tuple[int, int]:
+        """Pixels that SAME cuts off before and behind the output of a transposed convolution; fewer than 0 add some."""
+        excess = self.kernel - self.stride
+        before = max(0, excess) // 2
+        return before, excess - before
 
     @property
     def outputs(self) -> np.ndarray:

@@ -15,11 +15,17 @@ from _layer import PIXEL_STEP, Layer
 from keras_bnn.converter.bits import pack_signs, words_for
 from keras_bnn.converter.custom_ops import SAME
 from keras_bnn.converter.flatbuffer import write_model
-from keras_bnn.converter.graph import Graph, Model, Tensor
+from keras_bnn.converter.graph import Graph, Model, Op, Tensor
 from keras_bnn.converter.schema import schema
 
-STOCK_KINDS = {"Conv2D": "CONV_2D", "DepthwiseConv2D": "DEPTHWISE_CONV_2D", "FullyConnected": "FULLY_CONNECTED"}
-INT8_VERSIONS = {"Conv2D": 3, "DepthwiseConv2D": 3, "FullyConnected": 4}  # the first ones with int8, scales per channel
+STOCK_KINDS = {
+    "Conv2D": "CONV_2D",
+    "DepthwiseConv2D": "DEPTHWISE_CONV_2D",
+    "TransposeConv2D": "TRANSPOSE_CONV",
+    "FullyConnected": "FULLY_CONNECTED",
+}
+# The first ones with int8, scales per channel and a bias.
+INT8_VERSIONS = {"Conv2D": 3, "DepthwiseConv2D": 3, "TransposeConv2D": 3, "FullyConnected": 4}
 
 
 class Form:
@@ -107,7 +113,14 @@ def _packed(graph: Graph, layer: Layer, x: Tensor, parameters: list[Tensor], *, 
     weights = graph.add_constant("weights", pack_signs(layer.signs < 0))
     options = {"channels_in": layer.channels}
     if layer.op != "FullyConnected":
-        options |= {"stride_h": layer.stride, "stride_w": layer.stride, "padding": SAME}
+        options |= {"stride_h": layer.stride, "stride_w": layer.stride}
+    if layer.op == "TransposeConv2D":
+        before, behind = layer.transposed_pads
+        options |= {"pad_top": before, "pad_left": before, "pad_bottom": behind, "pad_right": behind}
+    elif layer.op != "FullyConnected":
+        options |= {"padding": SAME}
+    if layer.groups > 1:
+        options["groups"] = layer.groups
     if writes_bits:
         y = graph.add_tensor("y", (*layer.output_shape[:-1], words_for(layer.filters)), np.int32)
     else:
@@ -120,7 +133,7 @@ def _stock_float(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     weights = graph.add_constant("weights", _stock_layout(layer, layer.signs, layer.multiplier))
     bias = graph.add_constant("bias", layer.bias)
     y = graph.add_tensor("y", layer.output_shape)
-    graph.add_op(STOCK_KINDS[layer.op], [x, weights, bias], [y], _stock_options(layer))
+    _add_stock_op(graph, layer, x, weights, bias, y)
     return y
 
 
@@ -141,9 +154,18 @@ def _stock_int8(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     )
     output_scale = float(np.abs(layer.outputs).max()) / 127
     y = graph.add_tensor("y", layer.output_shape, np.int8, quantization=_quantization([output_scale]))
-    op = graph.add_op(STOCK_KINDS[layer.op], [x, weights, bias], [y], _stock_options(layer))
-    op.version = INT8_VERSIONS[layer.op]
+    _add_stock_op(graph, layer, x, weights, bias, y).version = INT8_VERSIONS[layer.op]
     return y
+
+
+def _add_stock_op(graph: Graph, layer: Layer, x: Tensor, weights: Tensor, bias: Tensor, y: Tensor) -> Op:
+    inputs = [x, weights, bias]
+    if layer.op == "TransposeConv2D":
+        inputs = [graph.add_constant("shape", np.array(layer.output_shape, np.int32)), weights, x, bias]
+    op = graph.add_op(STOCK_KINDS[layer.op], inputs, [y], _stock_options(layer))
+    if layer.op == "TransposeConv2D":
+        op.version = 3  # the first one with a bias
+    return op
 
 
 def _stock_layout(layer: Layer, signs: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -156,14 +178,17 @@ def _stock_layout(layer: Layer, signs: np.ndarray, scale: np.ndarray) -> np.ndar
 def _stock_options(layer: Layer) -> Any:
     if layer.op == "FullyConnected":
         return schema.FullyConnectedOptionsT()
-    if layer.op == "DepthwiseConv2D":
+    if layer.op == "TransposeConv2D":
+        options = schema.TransposeConvOptionsT()
+    elif layer.op == "DepthwiseConv2D":
         options = schema.DepthwiseConv2DOptionsT()
         options.depthMultiplier = layer.filters // layer.channels
     else:
         options = schema.Conv2DOptionsT()
     options.padding = schema.Padding.SAME
     options.strideH = options.strideW = layer.stride
-    options.dilationHFactor = options.dilationWFactor = 1
+    if layer.op != "TransposeConv2D":
+        options.dilationHFactor = options.dilationWFactor = 1
     return options
 
 

@@ -216,6 +216,14 @@ void FloatsFromInt(const std::int32_t* acc, int pixels, int channels, const Floa
   }
 }
 
+// Multipliers and biases that stay in registers for all pixels save more than storing the sums costs.
+void FloatsFromBits(const BinaryTile& tile, int channels, const FloatTransform& transform, float* y,
+                    std::int64_t stride) {
+  std::int32_t acc[kMaxTilePixels * kBlockChannels];
+  BinaryOf<CountTile>::AccumulateBits(tile, acc);
+  FloatsFromInt(acc, tile.pixels, channels, transform, y, stride);
+}
+
 // Thresholds stay in registers for all pixels.
 void BitsFromInt(const std::int32_t* acc, int pixels, const std::int32_t* thresholds, Word* words,
                  std::int64_t stride) {
@@ -241,6 +249,7 @@ void PackFloat(const float* x, int channels, Word* words) {
 
 constexpr KernelSet NeonKernels() {
   KernelSet set = KernelSetOf<NeonLanes, CountTile, NeonReal>::Named("neon", 100);
+  set.floats_from_bits = FloatsFromBits;
   set.floats_from_int = FloatsFromInt;
   set.bits_from_int = BitsFromInt;
   set.pack_float = PackFloat;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -38,26 +39,39 @@ def measure(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[s
         calls: The functions to time, by name.
         seconds: Time for each of them.
     """
+    return measure_blocks({name: partial(time_calls, call) for name, call in calls.items()}, seconds)
+
+
+def measure_blocks(blocks: Mapping[str, Callable[[int], list[float]]], seconds: float) -> dict[str, Latency]:
+    """Does so with calls that are timed elsewhere, such as in another process.
+
+    Args:
+        blocks: By name, functions that make a number of calls and return the seconds of each.
+        seconds: Time for each of them.
+    """
     block_sizes = {}
-    for name, call in calls.items():
-        for _ in range(_WARM_UP_CALLS):
-            call()
-        block_sizes[name] = max(1, round(_BLOCK_SECONDS / _time(call)))
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    end = time.perf_counter() + seconds * len(calls)
+    for name, block in blocks.items():
+        block(_WARM_UP_CALLS)
+        block_sizes[name] = max(1, round(_BLOCK_SECONDS / block(1)[0]))
+    times: dict[str, list[float]] = {name: [] for name in blocks}
+    end = time.perf_counter() + seconds * len(blocks)
     while time.perf_counter() < end:
-        for name, call in calls.items():
-            times[name] += [_time(call) for _ in range(block_sizes[name])]
+        for name, block in blocks.items():
+            times[name] += block(block_sizes[name])
     return {name: summarize(np.array(values) * 1e6) for name, values in times.items()}
+
+
+def time_calls(call: Callable[[], object], count: int) -> list[float]:
+    """The seconds of each of `count` calls."""
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return times
 
 
 def summarize(microseconds: np.ndarray) -> Latency:
     """Returns what the times of the calls are like."""
     median, p10, p90 = np.percentile(microseconds, [50, 10, 90])
     return Latency(float(median), float(p10), float(p90), len(microseconds))
-
-
-def _time(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start

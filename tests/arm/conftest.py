@@ -22,7 +22,12 @@ def _cross_build(folder: Path, machine: str, emulator: str) -> Path:
     for program in ("cmake", f"{machine}-g++", emulator):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    options = [f"-DCMAKE_TOOLCHAIN_FILE=cmake/{machine}.cmake", "-DKERAS_BNN_BUILD_TESTS=ON", "-DKERAS_BNN_WERROR=ON"]
+    options = [
+        f"-DCMAKE_TOOLCHAIN_FILE=cmake/{machine}.cmake",
+        "-DKERAS_BNN_BUILD_TESTS=ON",
+        "-DKERAS_BNN_BUILD_BENCH=ON",
+        "-DKERAS_BNN_WERROR=ON",
+    ]
     subprocess.run(["cmake", "-S", _SOURCES, "-B", folder, *options], check=True)
     subprocess.run(["cmake", "--build", folder, "--parallel", str(os.cpu_count())], check=True)
     return folder
