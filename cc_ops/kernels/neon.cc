@@ -7,38 +7,18 @@
 
 #include "kernels/lanes.h"
 #include "kernels/neon_count.h"
+#include "kernels/neon_pack.h"
 
 namespace keras_bnn {
 namespace {
 
 constexpr int kTilePixels = 8;  // more than the registers hold: one call and one part of the epilogue for all
 constexpr int kRealPixels = 4;
-constexpr int kLanes = 4;
 constexpr int kVectors = 4;  // of a half block
 constexpr int kHalf = kVectors * kLanes;
 constexpr int kBlockVectors = kBlockChannels / kLanes;
 constexpr int kRunWords = 31;     // a byte counts at most 8 per word, and 31 * 8 < 256
 constexpr int kPairWords = 1023;  // twice 1023 * 32 bits fit 16 bits
-
-// Packs 32 lanes of all-ones or all-zeros. Shifted into each other, the masks leave 4 bits each in every lane; of those
-// a lane keeps its own, and the bits of a word add up without a carry.
-template <typename Mask>
-Word GatherBits(const Mask& mask) {
-  static const std::uint32_t kOwn[kLanes] = {0x11111111, 0x22222222, 0x44444444, 0x88888888};
-  uint32x4_t bits = mask(0);
-  for (int i = kLanes; i < kWordBits; i += kLanes) bits = vsriq_n_u32(mask(i), bits, kLanes);
-  return vaddvq_u32(vandq_u32(bits, vld1q_u32(kOwn)));
-}
-
-struct NeonLanes {
-  static Word NegativeBits(const float* x) {
-    return GatherBits([x](int i) { return vcltzq_f32(vld1q_f32(x + i)); });
-  }
-
-  static Word LessBits(const std::int32_t* a, const std::int32_t* b) {
-    return GatherBits([a, b](int i) { return vcltq_s32(vld1q_s32(a + i), vld1q_s32(b + i)); });
-  }
-};
 
 // Sums of 4 bytes each, of the counts of two vectors of channels.
 uint16x8_t SumBytes(uint8x16_t low, uint8x16_t high) { return vpaddq_u16(vpaddlq_u8(low), vpaddlq_u8(high)); }
@@ -318,22 +298,13 @@ void BitsFromInt(const std::int32_t* acc, int pixels, const std::int32_t* thresh
   }
 }
 
-void PackFloat(const float* x, int channels, Word* words) {
-  for (; channels >= kWordBits; channels -= kWordBits, x += kWordBits) {
-    const float32x4x4_t low = vld1q_f32_x4(x), high = vld1q_f32_x4(x + kWordBits / 2);
-    *words++ = GatherBits([&](int i) {
-      const int v = i / kLanes;
-      return vcltzq_f32(v < 4 ? low.val[v] : high.val[v - 4]);
-    });
-  }
-  if (channels > 0) Transforms<NeonLanes>::PackFloat(x, channels, words);
-}
-
 constexpr KernelSet NeonKernels() {
   KernelSet set = KernelSetOf<NeonLanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("neon", 1 << 13);
   set.floats_from_int = FloatsFromInt;
   set.bits_from_int = BitsFromInt;
   set.pack_float = PackFloat;
+  set.pack_int8 = PackInt8;
+  set.pack_scaled = PackScaled;
   return set;
 }
 
