@@ -5,6 +5,7 @@
 // before they are widened to int32.
 #include <immintrin.h>
 
+#include "kernels/avx2_real.h"
 #include "kernels/lanes.h"
 
 namespace keras_bnn {
@@ -56,128 +57,59 @@ __m256i SumBytes(__m256i bytes) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-// acc -= 2 * counts
+// sums += counts
 template <int P>
-void TakeOff(const __m256i (&counts)[P][2], std::int32_t* acc) {
+void AddCounts(const __m256i (&counts)[P][2], std::int32_t* sums) {
   for (int p = 0; p < P; ++p) {
     for (int v = 0; v < 2; ++v) {
-      std::int32_t* lane = acc + p * kBlockChannels + v * kLanes;
-      Store(lane, _mm256_sub_epi32(Load(lane), _mm256_slli_epi32(SumBytes(counts[p][v]), 1)));
+      std::int32_t* lane = sums + p * kBlockChannels + v * kLanes;
+      Store(lane, _mm256_add_epi32(Load(lane), SumBytes(counts[p][v])));
     }
   }
 }
 
 template <int P>
-struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
-                  std::int32_t* acc) {
-    for (int half = 0; half < kBlockChannels; half += kHalf)
-      RunHalf(rows, taps, words, kernel + half, bits, acc + half);
+struct CountTile {
+  template <typename Finish>
+  static void Run(const BinaryTile& tile, const Finish& finish) {
+    alignas(32) std::int32_t sums[P * kBlockChannels] = {};
+    CountPixels<(P < kTilePixels ? P : kTilePixels)>(tile, 0, sums);
+    if constexpr (P > kTilePixels) {
+      CountPixels<P - kTilePixels>(tile, kTilePixels, sums + kTilePixels * kBlockChannels);
+    }
+    for (int p = 0; p < P; ++p) finish(p, StoredCounts<Avx2Lanes>{sums + p * kBlockChannels});
   }
 
-  static void RunHalf(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
-                      std::int32_t* acc) {
-    for (int p = 0; p < P; ++p) {
-      Store(acc + p * kBlockChannels, _mm256_set1_epi32(bits));
-      Store(acc + p * kBlockChannels + kLanes, _mm256_set1_epi32(bits));
-    }
-    ForEachRun(taps, words, kRunWords, [&](int first_tap, int run_taps, int first_word, int run_words) {
-      __m256i counts[P][2];
-      for (int p = 0; p < P; ++p) counts[p][0] = counts[p][1] = _mm256_setzero_si256();
-      const Word* const* tap_rows = rows + first_tap * P;
-      for (int tap = 0; tap < run_taps; ++tap, tap_rows += P) {
+  template <int Q>
+  static void CountPixels(const BinaryTile& tile, int first, std::int32_t* sums) {
+    for (int half = 0; half < kBlockChannels; half += kHalf) CountHalf<Q>(tile, first, half, sums + half);
+  }
+
+  template <int Q>
+  static void CountHalf(const BinaryTile& tile, int first, int half, std::int32_t* sums) {
+    const Word* kernel = tile.kernel + half;
+    ForEachRun(tile.taps, tile.words, kRunWords, [&](int first_tap, int run_taps, int first_word, int run_words) {
+      __m256i counts[Q][2];
+      for (int p = 0; p < Q; ++p) counts[p][0] = counts[p][1] = _mm256_setzero_si256();
+      const Word* const* rows = tile.rows + first_tap * kMaxTilePixels + first;
+      for (int tap = 0; tap < run_taps; ++tap, rows += kMaxTilePixels) {
         for (int w = first_word; w < first_word + run_words; ++w, kernel += kBlockChannels) {
           const __m256i kernel0 = Load(kernel);
           const __m256i kernel1 = Load(kernel + kLanes);
-          for (int p = 0; p < P; ++p) {
-            const __m256i word = _mm256_set1_epi32(static_cast<int>(tap_rows[p][w]));
+          for (int p = 0; p < Q; ++p) {
+            const __m256i word = _mm256_set1_epi32(static_cast<int>(rows[p][w]));
             counts[p][0] = _mm256_add_epi8(counts[p][0], PopCountBytes(_mm256_xor_si256(word, kernel0)));
             counts[p][1] = _mm256_add_epi8(counts[p][1], PopCountBytes(_mm256_xor_si256(word, kernel1)));
           }
         }
       }
-      TakeOff(counts, acc);
+      AddCounts(counts, sums);
     });
   }
 };
 
-// Lane i of the result has bit `first + i` of the word as its sign bit; the lower bits are not defined.
-__m256i SignBits(Word word, int first) {
-  const __m256i shifts = _mm256_sub_epi32(_mm256_set1_epi32(31 - first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  return _mm256_sllv_epi32(_mm256_set1_epi32(static_cast<int>(word)), shifts);
-}
-
-// Lane i is -1.0 where bit `first + i` of the word is set, else 1.0.
-__m256 PlusMinusOne(Word word, int first) {
-  const __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(SignBits(word, first)), _mm256_set1_ps(-0.0f));
-  return _mm256_or_ps(sign, _mm256_set1_ps(1.0f));
-}
-
-// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
-template <int P>
-struct FloatTile {
-  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
-    for (int half = 0; half < kBlockChannels; half += kHalf) RunHalf(rows, taps, channels, kernel, half, acc + half);
-  }
-
-  static void RunHalf(const float* const* rows, int taps, int channels, const Word* kernel, int half, float* acc) {
-    __m256 sums[P][2];
-    for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
-      for (int c = 0; c < channels; ++c, ++kernel) {
-        const __m256 kernel0 = PlusMinusOne(*kernel, half);
-        const __m256 kernel1 = PlusMinusOne(*kernel, half + kLanes);
-        for (int p = 0; p < P; ++p) {
-          const __m256 value = _mm256_set1_ps(rows[p][c]);
-          sums[p][0] = _mm256_fmadd_ps(value, kernel0, sums[p][0]);
-          sums[p][1] = _mm256_fmadd_ps(value, kernel1, sums[p][1]);
-        }
-      }
-    }
-    for (int p = 0; p < P; ++p) {
-      _mm256_storeu_ps(acc + p * kBlockChannels, sums[p][0]);
-      _mm256_storeu_ps(acc + p * kBlockChannels + kLanes, sums[p][1]);
-    }
-  }
-};
-
-template <typename X>
-struct IntTiles {
-  template <int P>
-  struct Tile {
-    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                    std::int32_t* acc) {
-      for (int half = 0; half < kBlockChannels; half += kHalf) {
-        RunHalf(rows, taps, channels, kernel, zero_point, half, acc + half);
-      }
-    }
-
-    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                        int half, std::int32_t* acc) {
-      __m256i sums[P][2];
-      for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = _mm256_setzero_si256();
-      for (int tap = 0; tap < taps; ++tap, rows += P) {
-        for (int c = 0; c < channels; ++c, ++kernel) {
-          const __m256i minus0 = _mm256_srai_epi32(SignBits(*kernel, half), 31);  // -1 where the kernel is -1, else 0
-          const __m256i minus1 = _mm256_srai_epi32(SignBits(*kernel, half + kLanes), 31);
-          for (int p = 0; p < P; ++p) {
-            const __m256i value = _mm256_set1_epi32(rows[p][c] - zero_point);
-            sums[p][0] = _mm256_add_epi32(sums[p][0], _mm256_sub_epi32(_mm256_xor_si256(value, minus0), minus0));
-            sums[p][1] = _mm256_add_epi32(sums[p][1], _mm256_sub_epi32(_mm256_xor_si256(value, minus1), minus1));
-          }
-        }
-      }
-      for (int p = 0; p < P; ++p) {
-        Store(acc + p * kBlockChannels, sums[p][0]);
-        Store(acc + p * kBlockChannels + kLanes, sums[p][1]);
-      }
-    }
-  };
-};
-
 }  // namespace
 
-extern const KernelSet kAvx2Kernels =
-    KernelSetOf<Avx2Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx2", 1 << 16);
+extern const KernelSet kAvx2Kernels = KernelSetOf<Avx2Lanes, kTilePixels, CountTile, Avx2Real>::Named("avx2", 1 << 16);
 
 }  // namespace keras_bnn

@@ -1,9 +1,12 @@
 // AVX-512 with VPOPCNTDQ: 16 channels per register, two registers per block, tiles of 8 pixels.
 //
-// Registers of accumulate_bits: 16 accumulators, 2 kernel words, 1 broadcast x, temporaries. Bound: one vpopcntd per
-// 512 binary multiply-accumulates; per word and pixel 2 x (xor, popcount, add) and one broadcast load.
+// Registers of the functions for binary x: 16 accumulators, 2 kernel words, 1 broadcast x, temporaries. Bound: one
+// vpopcntd per 512 binary multiply-accumulates; per word and pixel 2 x (xor, popcount, add) and one broadcast load.
 #include <immintrin.h>
 
+#include <cstddef>
+
+#include "kernels/avx512_real.h"
 #include "kernels/lanes.h"
 
 namespace keras_bnn {
@@ -31,17 +34,59 @@ struct Avx512Lanes {
   }
 };
 
+// The counts of a pixel.
+struct Counts {
+  __m512i low, high;
+
+  void Sums(const std::int32_t* starts, std::int32_t* acc) const {
+    _mm512_storeu_si512(acc, Sum(starts, low));
+    _mm512_storeu_si512(acc + kLanes, Sum(starts + kLanes, high));
+  }
+
+  void Floats(const std::int32_t* starts, const FloatTransform& t, float* y) const {
+    const __m512 y_low = Transform(Sum(starts, low), t, 0);
+    const __m512 y_high = Transform(Sum(starts + kLanes, high), t, kLanes);
+    _mm512_storeu_ps(y, y_low);
+    _mm512_storeu_ps(y + kLanes, y_high);
+  }
+
+  Word Exceed(const std::int32_t* limits) const {
+    return Join(_mm512_cmpgt_epi32_mask(low, _mm512_loadu_si512(limits)),
+                _mm512_cmpgt_epi32_mask(high, _mm512_loadu_si512(limits + kLanes)));
+  }
+
+ private:
+  static __m512i Sum(const std::int32_t* starts, __m512i counts) {
+    return _mm512_sub_epi32(_mm512_loadu_si512(starts), _mm512_slli_epi32(counts, 1));
+  }
+
+  static __m512 Transform(__m512i sums, const FloatTransform& t, int first) {
+    __m512 y = Clamp(_mm512_cvtepi32_ps(sums), t.pre_low, t.pre_high);
+    y = _mm512_mul_ps(y, _mm512_loadu_ps(t.multiplier + first));
+    return Clamp(_mm512_add_ps(y, _mm512_loadu_ps(t.bias + first)), t.low, t.high);
+  }
+
+  // Where the operands are both zeros or one is NaN, vmaxps and vminps give the second.
+  static __m512 Clamp(__m512 x, float low, float high) {
+    return _mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), x));
+  }
+};
+
 template <int P>
-struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
-                  std::int32_t* acc) {
+struct CountTile {
+  template <typename Finish>
+  static void Run(const BinaryTile& tile, const Finish& finish) {
     __m512i low[P];
     __m512i high[P];
     for (int p = 0; p < P; ++p) low[p] = high[p] = _mm512_setzero_si512();
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
+    const Word* const* rows = tile.rows;
+    const Word* const* const end = rows + std::ptrdiff_t{tile.taps} * kMaxTilePixels;
+    const Word* kernel = tile.kernel;
+    do {
       const Word* x[P];
       for (int p = 0; p < P; ++p) x[p] = rows[p];
-      for (int w = 0; w < words; ++w, kernel += kBlockChannels) {
+      int w = 0;
+      do {
         const __m512i kernel_low = _mm512_loadu_si512(kernel);
         const __m512i kernel_high = _mm512_loadu_si512(kernel + kLanes);
         for (int p = 0; p < P; ++p) {
@@ -49,76 +94,18 @@ struct BitsTile {
           low[p] = _mm512_add_epi32(low[p], _mm512_popcnt_epi32(_mm512_xor_si512(word, kernel_low)));
           high[p] = _mm512_add_epi32(high[p], _mm512_popcnt_epi32(_mm512_xor_si512(word, kernel_high)));
         }
-      }
-    }
-    const __m512i all = _mm512_set1_epi32(bits);
-    for (int p = 0; p < P; ++p, acc += kBlockChannels) {
-      _mm512_storeu_si512(acc, _mm512_sub_epi32(all, _mm512_slli_epi32(low[p], 1)));
-      _mm512_storeu_si512(acc + kLanes, _mm512_sub_epi32(all, _mm512_slli_epi32(high[p], 1)));
-    }
+        kernel += kBlockChannels;
+      } while (++w < tile.words);
+      rows += kMaxTilePixels;
+    } while (rows != end);
+#pragma GCC unroll 8  // else GCC keeps the accumulators in memory
+    for (int p = 0; p < P; ++p) finish(p, Counts{low[p], high[p]});
   }
-};
-
-// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
-template <int P>
-struct FloatTile {
-  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
-    const __m512 one = _mm512_set1_ps(1.0f);
-    const __m512 minus_one = _mm512_set1_ps(-1.0f);
-    __m512 low[P];
-    __m512 high[P];
-    for (int p = 0; p < P; ++p) low[p] = high[p] = _mm512_setzero_ps();
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
-      const float* x[P];
-      for (int p = 0; p < P; ++p) x[p] = rows[p];
-      for (int c = 0; c < channels; ++c, ++kernel) {
-        const __m512 kernel_low = _mm512_mask_blend_ps(static_cast<__mmask16>(*kernel), one, minus_one);
-        const __m512 kernel_high = _mm512_mask_blend_ps(static_cast<__mmask16>(*kernel >> kLanes), one, minus_one);
-        for (int p = 0; p < P; ++p) {
-          const __m512 value = _mm512_set1_ps(x[p][c]);
-          low[p] = _mm512_fmadd_ps(value, kernel_low, low[p]);
-          high[p] = _mm512_fmadd_ps(value, kernel_high, high[p]);
-        }
-      }
-    }
-    for (int p = 0; p < P; ++p, acc += kBlockChannels) {
-      _mm512_storeu_ps(acc, low[p]);
-      _mm512_storeu_ps(acc + kLanes, high[p]);
-    }
-  }
-};
-
-template <typename X>
-struct IntTiles {
-  template <int P>
-  struct Tile {
-    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                    std::int32_t* acc) {
-      __m512i low[P];
-      __m512i high[P];
-      for (int p = 0; p < P; ++p) low[p] = high[p] = _mm512_setzero_si512();
-      for (int tap = 0; tap < taps; ++tap, rows += P) {
-        for (int c = 0; c < channels; ++c, ++kernel) {
-          const auto negative_low = static_cast<__mmask16>(*kernel);
-          const auto negative_high = static_cast<__mmask16>(*kernel >> kLanes);
-          for (int p = 0; p < P; ++p) {
-            const __m512i value = _mm512_set1_epi32(rows[p][c] - zero_point);
-            low[p] = _mm512_mask_sub_epi32(_mm512_add_epi32(low[p], value), negative_low, low[p], value);
-            high[p] = _mm512_mask_sub_epi32(_mm512_add_epi32(high[p], value), negative_high, high[p], value);
-          }
-        }
-      }
-      for (int p = 0; p < P; ++p, acc += kBlockChannels) {
-        _mm512_storeu_si512(acc, low[p]);
-        _mm512_storeu_si512(acc + kLanes, high[p]);
-      }
-    }
-  };
 };
 
 }  // namespace
 
 extern const KernelSet kAvx512VpopcntdqKernels =
-    KernelSetOf<Avx512Lanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("avx512_vpopcntdq", 1 << 17);
+    KernelSetOf<Avx512Lanes, kTilePixels, CountTile, Avx512Real>::Named("avx512_vpopcntdq", 1 << 17);
 
 }  // namespace keras_bnn

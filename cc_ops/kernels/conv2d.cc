@@ -1,8 +1,6 @@
 #include "kernels/conv2d.h"
 
 #include <algorithm>
-#include <cstring>
-#include <type_traits>
 
 #include "kernels/bit_range.h"
 
@@ -15,52 +13,47 @@ constexpr int kPanelPixels = 64;
 
 constexpr int kTasksPerThread = 4;
 
-template <typename X>
-std::vector<unsigned char> MakeRow(int elements, X value) {
-  std::vector<unsigned char> row(elements * sizeof(X));
-  for (int i = 0; i < elements; ++i) std::memcpy(row.data() + i * sizeof(X), &value, sizeof(X));
+// The row that taps outside the image read.
+std::vector<Word> MakePaddingRow(const ConvLayer& layer) {
+  std::vector<Word> row(layer.kernel.words, 0);
+  if (layer.pad_value < 0) {
+    for (int w = 0; w < layer.kernel.words; ++w) row[w] = LowBits(std::max(0, layer.kernel.channels - w * kWordBits));
+  }
   return row;
 }
 
-// The row that taps outside the image read.
-std::vector<unsigned char> MakePaddingRow(const ConvLayer& layer) {
-  switch (layer.input) {
-    case ConvInput::kFloat32:
-      return MakeRow(layer.kernel.channels, static_cast<float>(layer.pad_value));
-    case ConvInput::kInt8:
-      return MakeRow(layer.kernel.channels, static_cast<std::int8_t>(layer.zero_point));
-    case ConvInput::kUInt8:
-      return MakeRow(layer.kernel.channels, static_cast<std::uint8_t>(layer.zero_point));
-    case ConvInput::kBits:
-      break;
-  }
-  std::vector<unsigned char> row = MakeRow(layer.kernel.words, Word{0});
-  if (layer.pad_value < 0) {
-    for (int w = 0; w < layer.kernel.words; ++w) {
-      const Word bits = LowBits(std::max(0, layer.kernel.channels - w * kWordBits));
-      std::memcpy(row.data() + w * sizeof(Word), &bits, sizeof(Word));
+// A sum for each range of rows and of columns of taps: `sums`, [rows][columns][32], gets the taps that lie inside both.
+// tap_sums is [tap][32].
+void AddTapsInside(const TapRanges& rows, const TapRanges& columns, const std::int32_t* tap_sums, std::int32_t* sums) {
+  const int tap_columns = columns[0].end;
+  std::vector<std::int32_t> column_sums(static_cast<std::size_t>(tap_columns) * kBlockChannels);  // of a range of rows
+  for (int i = 0; i < rows.count(); ++i) {
+    std::fill(column_sums.begin(), column_sums.end(), 0);
+    for (int row = rows[i].begin; row < rows[i].end; ++row) {
+      const std::int32_t* row_sums = tap_sums + row * column_sums.size();
+      for (std::size_t c = 0; c < column_sums.size(); ++c) column_sums[c] += row_sums[c];
+    }
+    for (int j = 0; j < columns.count(); ++j, sums += kBlockChannels) {
+      for (int column = columns[j].begin; column < columns[j].end; ++column) {
+        const std::int32_t* tap = column_sums.data() + static_cast<std::size_t>(column) * kBlockChannels;
+        for (int c = 0; c < kBlockChannels; ++c) sums[c] += tap[c];
+      }
     }
   }
-  return row;
 }
 
 }  // namespace
 
 Conv2D::Conv2D(const KernelSet& kernels, const ConvLayer& layer)
     : kernels_(&kernels),
-      input_(layer.input),
       kernel_(layer.kernel),
-      pad_value_(layer.pad_value),
-      zero_point_(layer.zero_point),
       offset_(layer.offset),
       epilogue_(kernels, layer.kernel, layer.epilogue),
-      padding_row_(MakePaddingRow(layer)) {
-  if (input_ == ConvInput::kBits) {
-    packed_kernel_ = PackForBits(layer.weights, kernel_);
-    if (pad_value_ == 0) tap_sums_ = TapSums(layer.weights, kernel_);
-  } else {
-    packed_kernel_ = PackForReal(layer.weights, kernel_);
-  }
+      packed_kernel_(PackForBits(kernels, layer.weights, kernel_)),
+      padding_row_(MakePaddingRow(layer)),
+      rows_inside_(vertical_),
+      columns_inside_(horizontal_) {
+  if (layer.pad_value == 0) tap_sums_ = TapSums(layer.weights, kernel_);
 }
 
 void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
@@ -70,9 +63,8 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
   vertical_ = vertical;
   horizontal_ = horizontal;
   threads_ = threads;
-  const int tile = kernels_->tile_pixels;
-  const int tiles = std::max(1, std::min(kPanelPixels, kPanelPointers / kernel_.taps) / tile);
-  panel_pixels_ = tiles * tile;
+  const int tiles = std::max(1, std::min(kPanelPixels, kPanelPointers / kernel_.taps) / kMaxTilePixels);
+  panel_pixels_ = tiles * kMaxTilePixels;
   tap_offsets_.clear();
   for (int i = 0; i < vertical.size; ++i) {
     for (int j = 0; j < horizontal.size; ++j) {
@@ -81,36 +73,38 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
       tap_offsets_.push_back(pixel * PixelSize());
     }
   }
-  Panel panel;
-  panel.rows.resize(static_cast<std::size_t>(panel_pixels_) * kernel_.taps + kMaxTilePixels);
-  panel.outside.reserve(static_cast<std::size_t>(panel_pixels_) * kernel_.taps);
-  panel.outside_end.reserve(tiles);
-  panels_.clear();
-  for (int thread = 0; thread < threads; ++thread) {
-    panels_.push_back(panel);
-    panels_.back().outside.reserve(panel.outside.capacity());  // a copied vector has no room to spare
-    panels_.back().outside_end.reserve(tiles);
+  panels_.resize(threads);
+  for (Panel& panel : panels_) {
+    panel.rows.resize(static_cast<std::size_t>(panel_pixels_) * kernel_.taps);
+    panel.origins.resize(panel_pixels_);
+    panel.value_rows.resize(panel_pixels_);
   }
-  const bool unaligned = kernel_.groups > 1 && kernel_.channels % kWordBits != 0;
-  if (input_ == ConvInput::kBits && unaligned) {
+  rows_inside_ = TapRanges(vertical);
+  columns_inside_ = TapRanges(horizontal);
+  FillValues();
+  if (kernel_.groups > 1 && kernel_.channels % kWordBits != 0) {
     regrouped_.resize(static_cast<std::size_t>(batch) * vertical.input * horizontal.input * kernel_.groups *
                       kernel_.words);
   }
 }
 
-void Conv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
-  epilogue_.Bind(data);
-  switch (input_) {
-    case ConvInput::kBits: {
-      const auto* words = static_cast<const Word*>(x);
-      return RunOn(regrouped_.empty() ? words : Regroup(words, pool), pool);
+// What a pixel's sum is when no bit differs. Taps outside the image that should add 0 have added the sum of their
+// weights.
+void Conv2D::FillValues() {
+  const int rows = rows_inside_.count() * columns_inside_.count();
+  const std::size_t block_values = static_cast<std::size_t>(rows) * kBlockChannels;
+  values_.assign(kernel_.blocks() * block_values, 0);
+  for (int block = 0; block < kernel_.blocks(); ++block) {
+    std::int32_t* values = values_.data() + block * block_values;
+    if (!tap_sums_.empty()) {
+      const std::int32_t* tap_sums = tap_sums_.data() + static_cast<std::size_t>(block) * kernel_.taps * kBlockChannels;
+      std::int32_t all_taps[kBlockChannels];
+      AddTapsInside(rows_inside_, columns_inside_, tap_sums, values);
+      std::copy_n(values, kBlockChannels, all_taps);
+      for (std::size_t i = 0; i < block_values; ++i) values[i] -= all_taps[i % kBlockChannels];
     }
-    case ConvInput::kFloat32:
-      return RunOn(static_cast<const float*>(x), pool);
-    case ConvInput::kInt8:
-      return RunOn(static_cast<const std::int8_t*>(x), pool);
-    case ConvInput::kUInt8:
-      return RunOn(static_cast<const std::uint8_t*>(x), pool);
+    for (std::size_t i = 0; i < block_values; ++i) values[i] += kernel_.taps * kernel_.channels + offset_;
+    epilogue_.TurnIntoValues(values, rows, block);
   }
 }
 
@@ -130,12 +124,14 @@ const Word* Conv2D::Regroup(const Word* x, ThreadPool& pool) {
   return regrouped_.data();
 }
 
-template <typename X>
-void Conv2D::RunOn(const X* x, ThreadPool& pool) {
+void Conv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
+  epilogue_.Bind(data);
+  const auto* words = static_cast<const Word*>(x);
+  if (!regrouped_.empty()) words = Regroup(words, pool);
   const std::int64_t pixels = batch_ * vertical_.output * horizontal_.output;
   const auto panels = static_cast<int>(CeilDiv<std::int64_t>(pixels, panel_pixels_));
   const int blocks = kernel_.blocks();
-  const std::int64_t steps = pixels * blocks * kernel_.taps * TapSize();
+  const std::int64_t steps = pixels * blocks * kernel_.taps * kernel_.words;
   const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kernels_->steps_per_thread + 1));
 
   int ranges = 1;  // of blocks
@@ -146,109 +142,83 @@ void Conv2D::RunOn(const X* x, ThreadPool& pool) {
     const int range = task % ranges;
     const auto first_block = static_cast<int>(std::int64_t{blocks} * range / ranges);
     const auto end_block = static_cast<int>(std::int64_t{blocks} * (range + 1) / ranges);
-    RunPanel(x, first_pixel, panel, first_block, end_block, thread);
+    RunPanel(words, first_pixel, panel, first_block, end_block, &panels_[thread]);
   });
 }
 
-template <typename X>
-void Conv2D::RunPanel(const X* x, std::int64_t first_pixel, int pixels, int first_block, int end_block, int thread) {
-  using Acc = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
-  alignas(64) Acc acc[kMaxTilePixels * kBlockChannels];
-  constexpr bool kBinary = std::is_same_v<X, Word>;
-  const int depth = TapSize();
-  const std::size_t block_words = static_cast<std::size_t>(kernel_.taps) * depth * (kBinary ? kBlockChannels : 1);
-  Panel& panel = panels_[thread];
-
+void Conv2D::RunPanel(const Word* x, std::int64_t first_pixel, int pixels, int first_block, int end_block,
+                      Panel* panel) const {
+  const std::size_t block_words = static_cast<std::size_t>(kernel_.taps) * kernel_.words * kBlockChannels;
+  const std::size_t block_values = values_.size() / kernel_.blocks();
   if (epilogue_.SplitsWords()) epilogue_.ClearBits(first_pixel, pixels);
+  PlacePixels(first_pixel, pixels, panel);
   int group = -1;
   for (int block = first_block; block < end_block; ++block) {
     if (block / kernel_.group_blocks() != group) {
       group = block / kernel_.group_blocks();
-      FillRows(x + group * depth, first_pixel, pixels, &panel);
+      FillRows(x + group * kernel_.words, pixels, panel);
     }
-    const Word* packed = packed_kernel_.data() + block * block_words;
-    const auto rows = reinterpret_cast<const X* const*>(panel.rows.data());
-    for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels) {
-      const int count = std::min(kernels_->tile_pixels, pixels - tile);
-      const X* const* tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
-      if constexpr (kBinary) {
-        const std::int32_t bits = kernel_.taps * kernel_.channels + offset_;
-        kernels_->accumulate_bits(tile_rows, count, kernel_.taps, depth, packed, bits, acc);
-        if (!tap_sums_.empty()) RemovePadding(panel, tile / kernels_->tile_pixels, block, acc);
-      } else if constexpr (std::is_same_v<X, float>) {
-        kernels_->accumulate_float(tile_rows, count, kernel_.taps, depth, packed, acc);
-      } else if constexpr (std::is_same_v<X, std::int8_t>) {
-        kernels_->accumulate_int8(tile_rows, count, kernel_.taps, depth, packed, zero_point_, acc);
-      } else {
-        kernels_->accumulate_uint8(tile_rows, count, kernel_.taps, depth, packed, zero_point_, acc);
-      }
-      epilogue_.Finish(acc, first_pixel + tile, count, block);
+    BinaryTile tile = {};
+    tile.taps = kernel_.taps;
+    tile.words = kernel_.words;
+    tile.kernel = packed_kernel_.data() + block * block_words;
+    tile.values = values_.data() + block * block_values;
+    for (int first = 0; first < pixels; first += kMaxTilePixels) {
+      tile.rows = panel->rows.data() + static_cast<std::size_t>(first) * kernel_.taps;
+      tile.pixels = std::min(kMaxTilePixels, pixels - first);
+      tile.value_rows = panel->value_rows.data() + first;
+      epilogue_.Finish(tile, first_pixel + first, block);
+    }
+  }
+}
+
+void Conv2D::PlacePixels(std::int64_t first_pixel, int pixels, Panel* panel) const {
+  auto column = static_cast<int>(first_pixel % horizontal_.output);
+  auto row = static_cast<int>(first_pixel / horizontal_.output % vertical_.output);
+  std::int64_t image = first_pixel / horizontal_.output / vertical_.output;
+  for (int pixel = 0; pixel < pixels;) {
+    const int end = std::min(pixels, pixel + horizontal_.output - column);  // of this row's pixels
+    const std::int64_t line = image * vertical_.input + row * vertical_.stride - vertical_.pad;
+    const std::int64_t step = horizontal_.stride * PixelSize();
+    std::int64_t origin = (line * horizontal_.input - horizontal_.pad) * PixelSize() + column * step;
+    const int row_values = rows_inside_.IndexAt(row) * columns_inside_.count();
+    for (; pixel < end; ++pixel, ++column, origin += step) {
+      panel->origins[pixel] = origin;
+      panel->value_rows[pixel] = (row_values + columns_inside_.IndexAt(column)) * kBlockChannels;
+    }
+    column = 0;
+    if (++row == vertical_.output) {
+      row = 0;
+      ++image;
     }
   }
 }
 
 // Fills the panel's table for one group: x points at the group's first channel of the first pixel.
-template <typename X>
-void Conv2D::FillRows(const X* x, std::int64_t first_pixel, int pixels, Panel* panel) const {
-  const std::int64_t pixel_size = PixelSize();
-  const std::int64_t image_size = std::int64_t{vertical_.input} * horizontal_.input * pixel_size;
-  auto column = static_cast<int>(first_pixel % horizontal_.output);
-  auto row = static_cast<int>(first_pixel / horizontal_.output % vertical_.output);
-  std::int64_t image = first_pixel / horizontal_.output / vertical_.output * image_size;
-  const auto rows = reinterpret_cast<const X**>(panel->rows.data());
-  const auto padding = reinterpret_cast<const X*>(padding_row_.data());
-  panel->outside.clear();
-  panel->outside_end.clear();
-  for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels) {
-    const int count = std::min(kernels_->tile_pixels, pixels - tile);
-    const X** tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
-    const std::size_t outside_begin = panel->outside.size();
-    std::int64_t origin[kMaxTilePixels] =
-        {};  // of the window's first tap, in elements from x; may lie outside the image
-    for (int p = 0; p < count; ++p) {
-      const int top = row * vertical_.stride - vertical_.pad;
-      const int left = column * horizontal_.stride - horizontal_.pad;
-      origin[p] = image + (std::int64_t{top} * horizontal_.input + left) * pixel_size;
-      if (!vertical_.Covers(top) || !horizontal_.Covers(left)) ListTapsOutside(top, left, p, &panel->outside);
-      if (++column == horizontal_.output) {
-        column = 0;
-        if (++row == vertical_.output) {
-          row = 0;
-          image += image_size;
-        }
-      }
-    }
+void Conv2D::FillRows(const Word* x, int pixels, Panel* panel) const {
+  for (int first = 0; first < pixels; first += kMaxTilePixels) {
+    const std::int64_t* origins = panel->origins.data() + first;
+    const Word** rows = panel->rows.data() + static_cast<std::size_t>(first) * kernel_.taps;
+    // A constant number of pointers, for the compiler; nobody reads those past the last pixel.
     for (int tap = 0; tap < kernel_.taps; ++tap) {
-      const X** tap_rows = tile_rows + static_cast<std::size_t>(tap) * count;
-      // A constant number of pointers, for the compiler; those past the tile's last pixel are overwritten by the next
-      // tap.
-      for (int p = 0; p < kMaxTilePixels; ++p) tap_rows[p] = x + (origin[p] + tap_offsets_[tap]);
+      for (int p = 0; p < kMaxTilePixels; ++p) rows[tap * kMaxTilePixels + p] = x + (origins[p] + tap_offsets_[tap]);
     }
-    for (std::size_t i = outside_begin; i < panel->outside.size(); ++i) {
-      tile_rows[static_cast<std::size_t>(panel->outside[i].tap) * count + panel->outside[i].pixel] = padding;
+    const int count = std::min(kMaxTilePixels, pixels - first);
+    for (int p = 0; p < count; ++p) {
+      const int value_row = panel->value_rows[first + p];
+      if (value_row != 0) PadRows(value_row / kBlockChannels, rows + p);
     }
-    panel->outside_end.push_back(panel->outside.size());
   }
 }
 
-void Conv2D::ListTapsOutside(int top, int left, int pixel, std::vector<TapOutside>* outside) const {
-  int tap = 0;
+// Lets the taps of a pixel that lie outside the image read padding.
+void Conv2D::PadRows(int value_row, const Word** rows) const {
+  const TapRange& rows_inside = rows_inside_[value_row / columns_inside_.count()];
+  const TapRange& columns_inside = columns_inside_[value_row % columns_inside_.count()];
   for (int i = 0; i < vertical_.size; ++i) {
-    const bool row_inside = vertical_.Contains(top + i * vertical_.dilation);
-    for (int j = 0; j < horizontal_.size; ++j, ++tap) {
-      if (!row_inside || !horizontal_.Contains(left + j * horizontal_.dilation)) outside->push_back({tap, pixel});
+    for (int j = 0; j < horizontal_.size; ++j, rows += kMaxTilePixels) {
+      if (!rows_inside.Contains(i) || !columns_inside.Contains(j)) *rows = padding_row_.data();
     }
-  }
-}
-
-// The kernel has read +1 from the taps outside the image, and they should add 0.
-void Conv2D::RemovePadding(const Panel& panel, int tile_index, int block, std::int32_t* acc) const {
-  const std::size_t begin = tile_index == 0 ? 0 : panel.outside_end[tile_index - 1];
-  const std::int32_t* sums = tap_sums_.data() + static_cast<std::size_t>(block) * kernel_.taps * kBlockChannels;
-  for (std::size_t i = begin; i < panel.outside_end[tile_index]; ++i) {
-    const std::int32_t* tap_sums = sums + static_cast<std::size_t>(panel.outside[i].tap) * kBlockChannels;
-    std::int32_t* pixel_acc = acc + panel.outside[i].pixel * kBlockChannels;
-    for (int c = 0; c < kBlockChannels; ++c) pixel_acc[c] -= tap_sums[c];
   }
 }
 

@@ -1,9 +1,10 @@
-// Convolution with a binary kernel, on packed bits (binary x) or on float32, int8 or uint8 x (a first layer).
+// Convolution of packed bits with a binary kernel.
 //
 // Indirect convolution: for a panel of output pixels, a table holds one pointer per pixel and tap to the x under that
-// tap; the kernel set walks the table, so x is never copied (no im2col). Pixels outside the image are a row of padding.
-// For binary x a zero is no value of a bit: its row holds +1, and what the +1s add (TapSums) is taken off again for the
-// pixels at the border, so that the inside of the image pays nothing.
+// tap; the kernel set walks the table, so x is never copied (no im2col). Taps outside the image read a row of padding.
+// A zero is no value of a bit: its row holds +1, and what the +1s add (TapSums) is in the values that the kernel set
+// starts from. These come from a table with a row for each set of taps that lie inside together, so that padding costs
+// a tile nothing.
 //
 //     for each panel of pixels                       one task of the thread pool is a panel and a range of blocks;
 //       for each block of 32 output channels         the weights of a block stay in the L1 cache for the whole panel
@@ -16,30 +17,19 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/tap_ranges.h"
 #include "core/thread_pool.h"
 #include "core/window.h"
+#include "kernels/conv_layer.h"
 #include "kernels/epilogue.h"
 #include "kernels/kernel_set.h"
 #include "kernels/packed_kernel.h"
 
 namespace keras_bnn {
 
-enum class ConvInput { kBits, kFloat32, kInt8, kUInt8 };
-
-// What does not change with the size of the image. The pointers are read by the constructor only.
-struct ConvLayer {
-  ConvInput input;
-  KernelShape kernel;
-  int pad_value;            // 0, 1 or -1
-  std::int32_t zero_point;  // of int8 and uint8 x
-  std::int32_t offset;      // added to the accumulators of binary x
-  const Word* weights;
-  EpilogueLayer epilogue;
-};
-
 class Conv2D {
  public:
-  // Repacks the weights for `kernels`.
+  // `layer` has binary x.
   Conv2D(const KernelSet& kernels, const ConvLayer& layer);
 
   // Makes room for images of this size. `operands` has a shape for each step of the epilogue.
@@ -50,49 +40,39 @@ class Conv2D {
   void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
 
  private:
-  struct TapOutside {
-    int tap;
-    int pixel;  // of its tile
-  };
-
-  // The scratch of one thread. The pixels of a tile lie together: rows is [tile][tap][pixel of the tile].
+  // The scratch of one thread.
   struct Panel {
-    std::vector<const void*> rows;
-    std::vector<TapOutside> outside;       // taps outside the image, tile after tile
-    std::vector<std::size_t> outside_end;  // per tile: where its part of `outside` ends
+    std::vector<const Word*> rows;      // [tile][tap][pixel of the tile]
+    std::vector<std::int64_t> origins;  // per pixel: of the window's first tap, in words from x; may lie outside
+    std::vector<int> value_rows;        // per pixel: where its row of a block's values begins
   };
 
-  template <typename X>
-  void RunOn(const X* x, ThreadPool& pool);
-  template <typename X>
-  void RunPanel(const X* x, std::int64_t first_pixel, int pixels, int first_block, int end_block, int thread);
-  template <typename X>
-  void FillRows(const X* x, std::int64_t first_pixel, int pixels, Panel* panel) const;
-  void ListTapsOutside(int top, int left, int pixel, std::vector<TapOutside>* outside) const;
-  void RemovePadding(const Panel& panel, int tile_index, int block, std::int32_t* acc) const;
+  void RunPanel(const Word* x, std::int64_t first_pixel, int pixels, int first_block, int end_block,
+                Panel* panel) const;
+  void PlacePixels(std::int64_t first_pixel, int pixels, Panel* panel) const;
+  void FillRows(const Word* x, int pixels, Panel* panel) const;
+  void PadRows(int value_row, const Word** rows) const;
+  void FillValues();
   const Word* Regroup(const Word* x, ThreadPool& pool);
 
-  // Words or values of x that a tap of one group reads, and those of a whole pixel.
-  int TapSize() const { return input_ == ConvInput::kBits ? kernel_.words : kernel_.channels; }
-  std::int64_t PixelSize() const { return std::int64_t{kernel_.groups} * TapSize(); }
+  std::int64_t PixelSize() const { return std::int64_t{kernel_.groups} * kernel_.words; }  // words
 
   const KernelSet* kernels_;
-  ConvInput input_;
   KernelShape kernel_;
-  int pad_value_;
-  std::int32_t zero_point_;
   std::int32_t offset_;
   Epilogue epilogue_;
 
   std::vector<Word> packed_kernel_;
-  std::vector<std::int32_t> tap_sums_;  // only for binary x padded with zeros
-  std::vector<unsigned char> padding_row_;
+  std::vector<std::int32_t> tap_sums_;  // only for padding with zeros
+  std::vector<Word> padding_row_;
 
   std::int64_t batch_ = 0;
   Window vertical_, horizontal_;
   int threads_ = 1;
   int panel_pixels_ = 1;
-  std::vector<std::int64_t> tap_offsets_;  // of each tap from the first, in words or values of x
+  TapRanges rows_inside_, columns_inside_;
+  std::vector<std::int32_t> values_;       // [block][of rows_inside_][of columns_inside_][32]
+  std::vector<std::int64_t> tap_offsets_;  // of each tap from the first, in words of x
   std::vector<Panel> panels_;              // per thread
   std::vector<Word> regrouped_;            // x with each group's bits beginning at a word
 };

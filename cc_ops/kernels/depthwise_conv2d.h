@@ -18,7 +18,7 @@
 
 #include "core/thread_pool.h"
 #include "core/window.h"
-#include "kernels/conv2d.h"
+#include "kernels/conv_layer.h"
 #include "kernels/kernel_set.h"
 
 namespace keras_bnn {

@@ -17,7 +17,14 @@ Epilogue::Epilogue(const KernelSet& kernels, const KernelShape& shape, const Epi
       scale_(layer.scale),
       zero_point_(layer.zero_point),
       pre_activation_(layer.pre_activation),
-      activation_(layer.activation) {
+      activation_(layer.activation),
+      splits_words_(layer.bits && shape.groups > 1 && shape.group_channels_out() % kWordBits != 0) {
+  for (int i = 0; i < shape.blocks(); ++i) {
+    const int first_in_group = i % shape.group_blocks() * kBlockChannels;
+    blocks_.push_back({static_cast<std::size_t>(i) * kBlockChannels,
+                       i / shape.group_blocks() * shape.group_channels_out() + first_in_group,
+                       std::min(kBlockChannels, shape.group_channels_out() - first_in_group)});
+  }
   if (layer.thresholds != nullptr) {
     thresholds_ = PackChannels(layer.thresholds, shape, std::numeric_limits<std::int32_t>::min());
   } else {
@@ -59,18 +66,34 @@ void Epilogue::ClearBits(std::int64_t first_pixel, int pixels) const {
 }
 
 void Epilogue::Finish(const std::int32_t* acc, std::int64_t first_pixel, int pixels, int block) const {
-  FinishTile(acc, first_pixel, pixels, BlockAt(block));
+  FinishTile(acc, first_pixel, pixels, blocks_[block]);
 }
 
 void Epilogue::Finish(const float* acc, std::int64_t first_pixel, int pixels, int block) const {
-  FinishTile(acc, first_pixel, pixels, BlockAt(block));
+  FinishTile(acc, first_pixel, pixels, blocks_[block]);
 }
 
-Epilogue::Block Epilogue::BlockAt(int block) const {
-  const int group = block / shape_.group_blocks();
-  const int first_in_group = block % shape_.group_blocks() * kBlockChannels;
-  return {static_cast<std::size_t>(block) * kBlockChannels, group * shape_.group_channels_out() + first_in_group,
-          std::min(kBlockChannels, shape_.group_channels_out() - first_in_group)};
+void Epilogue::Finish(const BinaryTile& tile, std::int64_t first_pixel, int block) const {
+  const Block& at = blocks_[block];
+  if (!thresholds_.empty()) {
+    WriteBits(first_pixel, tile.pixels, at,
+              [&](Word* words, std::int64_t stride) { kernels_->compare_bits(tile, words, stride); });
+  } else if (GivesFloatsAlone()) {
+    kernels_->floats_from_bits(tile, at.channels, TransformOf(at), FloatsAt(first_pixel, at), shape_.channels_out);
+  } else {
+    alignas(64) std::int32_t acc[kMaxTilePixels * kBlockChannels];
+    kernels_->accumulate_bits(tile, acc);
+    FinishTile(acc, first_pixel, tile.pixels, at);
+  }
+}
+
+void Epilogue::TurnIntoValues(std::int32_t* sums, int rows, int block) const {
+  if (thresholds_.empty()) return;
+  // sum - 2 * count < threshold is count > (sum - threshold) / 2, rounded down.
+  const std::int32_t* thresholds = thresholds_.data() + blocks_[block].lane;
+  for (int i = 0; i < rows * kBlockChannels; ++i) {
+    sums[i] = static_cast<std::int32_t>((std::int64_t{sums[i]} - thresholds[i % kBlockChannels]) >> 1);
+  }
 }
 
 FloatTransform Epilogue::TransformOf(const Block& block) const {
@@ -93,8 +116,8 @@ void Epilogue::FinishTile(const Acc* acc, std::int64_t first_pixel, int pixels, 
         kernels_->bits_from_int(acc, pixels, thresholds_.data() + block.lane, words, stride);
       }
     });
-  } else if (steps_.empty() && !bits_ && y_type_ == OutputType::kFloat32) {
-    float* y = static_cast<float*>(y_) + first_pixel * shape_.channels_out + block.first_channel;
+  } else if (GivesFloatsAlone()) {
+    float* y = FloatsAt(first_pixel, block);
     if constexpr (kFloat) {
       kernels_->floats_from_float(acc, pixels, block.channels, TransformOf(block), y, shape_.channels_out);
     } else {

@@ -3,6 +3,8 @@
 //
 // It works on what the accumulate functions leave: a tile of pixels and a block of 32 channels, a kilobyte that stays
 // in the L1 cache from the first step to the last, so that a step costs its operand's memory traffic and little else.
+// Of a tile of bits, the sums are not even made where thresholds or a float32 y without steps are the only output: the
+// kernel set writes these from its counts.
 #ifndef KERAS_BNN_KERNELS_EPILOGUE_H_
 #define KERAS_BNN_KERNELS_EPILOGUE_H_
 
@@ -76,8 +78,14 @@ class Epilogue {
   void Finish(const std::int32_t* acc, std::int64_t first_pixel, int pixels, int block) const;
   void Finish(const float* acc, std::int64_t first_pixel, int pixels, int block) const;
 
+  // The same for a tile of bits. Its values are what TurnIntoValues() makes of the sums that counts of 0 stand for.
+  void Finish(const BinaryTile& tile, std::int64_t first_pixel, int block) const;
+
+  // sums is [row][32], for the channels of one block.
+  void TurnIntoValues(std::int32_t* sums, int rows, int block) const;
+
   // Whether a group's output bits begin inside a word, so that a word's blocks must be finished by one thread.
-  bool SplitsWords() const { return bits_ && shape_.groups > 1 && shape_.group_channels_out() % kWordBits != 0; }
+  bool SplitsWords() const { return splits_words_; }
 
  private:
   struct Operand {
@@ -92,7 +100,10 @@ class Epilogue {
     int first_channel, channels;
   };
 
-  Block BlockAt(int block) const;
+  bool GivesFloatsAlone() const { return steps_.empty() && !bits_ && y_type_ == OutputType::kFloat32; }
+  float* FloatsAt(std::int64_t pixel, const Block& block) const {
+    return static_cast<float*>(y_) + pixel * shape_.channels_out + block.first_channel;
+  }
   FloatTransform TransformOf(const Block& block) const;
   template <typename Acc>
   void FinishTile(const Acc* acc, std::int64_t first_pixel, int pixels, const Block& block) const;
@@ -110,8 +121,10 @@ class Epilogue {
   Range pre_activation_, activation_;
   std::vector<float> multiplier_, bias_;  // in blocks
   std::vector<std::int32_t> thresholds_;  // the same
-  std::vector<EpilogueStep> steps_;       // without the operands' addresses
-  std::vector<Operand> operands_;         // per step
+  std::vector<Block> blocks_;
+  bool splits_words_;
+  std::vector<EpilogueStep> steps_;  // without the operands' addresses
+  std::vector<Operand> operands_;    // per step
   std::int64_t image_pixels_ = 1;
   bool per_image_ = false;  // whether an operand is
   void* y_ = nullptr;       // of the run

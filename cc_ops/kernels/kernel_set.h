@@ -12,6 +12,10 @@
 // and pixel, to the x of that tap (indirect convolution: no im2col); a tap outside the image points to a row of
 // padding. A dense layer is the case of one tap.
 //
+// The counts of binary x become outputs while they are still in registers: each channel's count is compared with a
+// limit for packed bits, or taken off a start for float32. What padding adds is no work of the inner loops: pixels at
+// the border have limits or starts of their own.
+//
 // Every set gives the same bits: integers are exact, and a float lane adds its values one after the other in the order
 // of the file format, whatever the vector width.
 #ifndef KERAS_BNN_KERNELS_KERNEL_SET_H_
@@ -32,6 +36,20 @@ constexpr int kMaxTilePixels = 8;
 // Taps that compare_depthwise_bits counts, and the binary digits of a number one larger.
 constexpr int kMostCompared = 15;
 constexpr int kComparedDigits = 5;
+
+// A tile of pixels and a block of a convolution of bits: count[pixel][channel] = popcount(x ^ kernel), summed over taps
+// and words.
+struct BinaryTile {
+  const Word* const* rows;  // [tap][kMaxTilePixels], of which the first `pixels` are read
+  int pixels;               // at most kMaxTilePixels
+  int taps, words;          // at least 1; the words of a tap
+  const Word* kernel;       // [tap][word][channel], the 32 words of each [tap][word] in the set's order
+  // Each pixel has a row of 32 values, one for each channel: values + value_rows[pixel].
+  const std::int32_t* values;
+  const int* value_rows;
+
+  const std::int32_t* ValuesOf(int pixel) const { return values + value_rows[pixel]; }
+};
 
 // What turns accumulators into float outputs: y = clamp(clamp(acc, pre) * multiplier + bias, post), one rounding per
 // operation.
@@ -83,18 +101,27 @@ struct BlockOutputs {
 struct KernelSet {
   const char* name;
 
-  // Pixels per call of the accumulate functions, at most kMaxTilePixels.
+  // Pixels per call of the accumulate functions for real x, at most kMaxTilePixels.
   int tile_pixels;
 
   // Work that takes about as long as to wake a thread, in steps: one word or value of x times the 32 channels of a
   // block.
   int steps_per_thread;
 
-  // acc[pixel][channel] = bits - 2 * popcount(x ^ kernel), summed over taps and words. For a sum of products, `bits` is
-  // the number of used bits of all taps. rows is [tap][pixel], kernel is [tap][word][channel]; at least 1 tap and 1
-  // word.
-  void (*accumulate_bits)(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
-                          std::int32_t bits, std::int32_t* acc);
+  // Puts the words of 32 channels, for one tap and word of x, into the order in which the functions of BinaryTile read
+  // them.
+  void (*arrange_channels)(Word* words);
+
+  // acc[pixel][channel] = value - 2 * count. For a sum of products, the value is the number of used bits of all taps.
+  void (*accumulate_bits)(const BinaryTile& tile, std::int32_t* acc);
+
+  // The same sums turned into float outputs: y[pixel * stride + channel] for the first `channels` of the block.
+  void (*floats_from_bits)(const BinaryTile& tile, int channels, const FloatTransform& transform, float* y,
+                           std::int64_t stride);
+
+  // words[pixel * stride]: bit = count > value. Values that no count exceeds give the bits of channels past the layer's
+  // last.
+  void (*compare_bits)(const BinaryTile& tile, Word* words, std::int64_t stride);
 
   // Each channel by itself, for the 32 channels of a word and pixels [first, first + pixels), at most kMaxTilePixels of
   // a row: acc[pixel][channel] = bits[first + pixel] - 2 * (taps whose x and kernel differ in the channel's bit).

@@ -5,8 +5,13 @@
 //   - Lanes, with two static functions on 32 lanes:
 //         Word NegativeBits(const float* x)                              bit = x[i] < 0
 //         Word LessBits(const std::int32_t* a, const std::int32_t* b)    bit = a[i] < b[i]
-//   - BitsTile<P>, FloatTile<P> and IntTiles<X>::Tile<P>, whose Run accumulates a tile of exactly P pixels, so that the
-//     accumulators can live in registers.
+//   - CountTile<P>, whose Run counts for a BinaryTile of exactly P pixels and calls finish(pixel, counts) for each one.
+//     The counts are a class of the set, so that they can be registers, with
+//         void Sums(const std::int32_t* starts, std::int32_t* acc)                    acc[i] = starts[i] - 2 * count
+//         void Floats(const std::int32_t* starts, const FloatTransform& t, float* y)  y[i] = t(the same)
+//         Word Exceed(const std::int32_t* limits)                                     bit = count > limits[i]
+//     StoredCounts is one, for counts in memory;
+//   - Real, the functions for real x.
 // The loops over 32 lanes below have constant bounds and plain bodies; compilers turn them into vector code. Everything
 // is in an unnamed namespace and no function of the standard library is used: a copy of one, compiled for a newer CPU,
 // could otherwise be the one that the linker keeps for the whole library.
@@ -227,6 +232,26 @@ struct Transforms {
   }
 };
 
+// The counts of a pixel, in memory.
+template <typename Lanes>
+struct StoredCounts {
+  const std::int32_t* counts;
+
+  void Sums(const std::int32_t* starts, std::int32_t* acc) const {
+    for (int i = 0; i < kBlockChannels; ++i) acc[i] = starts[i] - 2 * counts[i];
+  }
+
+  void Floats(const std::int32_t* starts, const FloatTransform& t, float* y) const {
+    std::int32_t sums[kBlockChannels];
+    float block[kBlockChannels];
+    Sums(starts, sums);
+    Transforms<Lanes>::TransformBlock(sums, t, block);
+    for (int i = 0; i < kBlockChannels; ++i) y[i] = block[i];
+  }
+
+  Word Exceed(const std::int32_t* limits) const { return Lanes::LessBits(limits, counts); }
+};
+
 // Splits the words of all taps, in their order, into runs of at most `most` words, so that narrow counters can be
 // emptied between runs: calls run(first_tap, taps, first_word, words) with several whole taps, or with a part of one
 // tap.
@@ -255,16 +280,9 @@ void DispatchTile(int pixels, Arguments... arguments) {
   }
 }
 
-template <typename Lanes, int kTilePixels, template <int> class BitsTile, template <int> class FloatTile,
-          template <typename> class IntTiles>
-struct KernelSetOf {
-  static_assert(kTilePixels <= kMaxTilePixels, "callers make room for kMaxTilePixels");
-
-  static void AccumulateBits(const Word* const* rows, int pixels, int taps, int words, const Word* kernel,
-                             std::int32_t bits, std::int32_t* acc) {
-    DispatchTile<BitsTile, kTilePixels>(pixels, rows, taps, words, kernel, bits, acc);
-  }
-
+// The functions for real x, from FloatTile<P> and IntTiles<X>::Tile<P>.
+template <int kTilePixels, template <int> class FloatTile, template <typename> class IntTiles>
+struct RealOf {
   static void AccumulateFloat(const float* const* rows, int pixels, int taps, int channels, const Word* kernel,
                               float* acc) {
     DispatchTile<FloatTile, kTilePixels>(pixels, rows, taps, channels, kernel, acc);
@@ -275,18 +293,71 @@ struct KernelSetOf {
                             std::int32_t zero_point, std::int32_t* acc) {
     DispatchTile<IntTiles<X>::template Tile, kTilePixels>(pixels, rows, taps, channels, kernel, zero_point, acc);
   }
+};
+
+// The functions for binary x, from CountTile<P>.
+template <template <int> class CountTile>
+struct BinaryOf {
+  static void AccumulateBits(const BinaryTile& tile, std::int32_t* acc) {
+    Count(tile, [&](int p, const auto& counts) { counts.Sums(tile.ValuesOf(p), acc + p * kBlockChannels); });
+  }
+
+  static void FloatsFromBits(const BinaryTile& tile, int channels, const FloatTransform& transform, float* y,
+                             std::int64_t stride) {
+    if (channels == kBlockChannels) {
+      return Count(tile,
+                   [&](int p, const auto& counts) { counts.Floats(tile.ValuesOf(p), transform, y + p * stride); });
+    }
+    alignas(64) float blocks[kMaxTilePixels * kBlockChannels];
+    FloatsFromBits(tile, kBlockChannels, transform, blocks, kBlockChannels);
+    for (int p = 0; p < tile.pixels; ++p) {
+      for (int i = 0; i < channels; ++i) y[p * stride + i] = blocks[p * kBlockChannels + i];
+    }
+  }
+
+  static void CompareBits(const BinaryTile& tile, Word* words, std::int64_t stride) {
+    Count(tile, [&](int p, const auto& counts) { words[p * stride] = counts.Exceed(tile.ValuesOf(p)); });
+  }
+
+ private:
+  template <typename Finish>
+  static void Count(const BinaryTile& tile, const Finish& finish) {
+    CountPixels<kMaxTilePixels>(tile, finish);
+  }
+
+  template <int P, typename Finish>
+  static void CountPixels(const BinaryTile& tile, const Finish& finish) {
+    if constexpr (P == 1) {
+      CountTile<1>::Run(tile, finish);
+    } else if (tile.pixels == P) {
+      CountTile<P>::Run(tile, finish);
+    } else {
+      CountPixels<P - 1>(tile, finish);
+    }
+  }
+};
+
+inline void KeepOrder(Word*) {}
+
+template <typename Lanes, int kTilePixels, template <int> class CountTile, typename Real>
+struct KernelSetOf {
+  static_assert(kTilePixels <= kMaxTilePixels, "callers make room for kMaxTilePixels");
 
   static constexpr KernelSet Named(const char* name, int steps_per_thread) {
     using T = Transforms<Lanes>;
+    using Binary = BinaryOf<CountTile>;
     return {name,
             kTilePixels,
             steps_per_thread,
-            AccumulateBits,
+            KeepOrder,
+            Binary::AccumulateBits,
+            Binary::FloatsFromBits,
+            Binary::CompareBits,
             AccumulateDepthwiseBits,
             CompareDepthwiseBits,
-            AccumulateFloat,
-            AccumulateInt<std::int8_t>,
-            AccumulateInt<std::uint8_t>,
+            Real::AccumulateFloat,
+            Real::template AccumulateInt<std::int8_t>,
+            Real::template AccumulateInt<std::uint8_t>,
             T::template Floats<std::int32_t>,
             T::template Floats<float>,
             T::BitsFromInt,

@@ -1,21 +1,19 @@
 // NEON for aarch64: 4 channels per register.
 //
-// accumulate_bits does two pixels and a whole block at a time (kernels/neon_count.h). Bound: eor, cnt and add per 128
-// binary multiply-accumulates. The counts of up to kRunWords words add up in bytes before they are widened to int32.
-// The sums of real x fill the registers with 4 pixels and half a block of 16 channels.
+// The functions for binary x do two pixels and a whole block at a time (kernels/neon_count.h). Bound: eor, cnt and add
+// per 128 binary multiply-accumulates. The counts of up to kRunWords words add up in bytes before they are widened to
+// int32.
 #include <arm_neon.h>
 
 #include "kernels/lanes.h"
 #include "kernels/neon_count.h"
 #include "kernels/neon_pack.h"
+#include "kernels/neon_real.h"
 
 namespace keras_bnn {
 namespace {
 
 constexpr int kTilePixels = 8;  // more than the registers hold: one call and one part of the epilogue for all
-constexpr int kRealPixels = 4;
-constexpr int kVectors = 4;  // of a half block
-constexpr int kHalf = kVectors * kLanes;
 constexpr int kBlockVectors = kBlockChannels / kLanes;
 constexpr int kRunWords = 31;     // a byte counts at most 8 per word, and 31 * 8 < 256
 constexpr int kPairWords = 1023;  // twice 1023 * 32 bits fit 16 bits
@@ -23,13 +21,10 @@ constexpr int kPairWords = 1023;  // twice 1023 * 32 bits fit 16 bits
 // Sums of 4 bytes each, of the counts of two vectors of channels.
 uint16x8_t SumBytes(uint8x16_t low, uint8x16_t high) { return vpaddq_u16(vpaddlq_u8(low), vpaddlq_u8(high)); }
 
-// acc[0 .. 7] = start - 2 * sums
-void StoreLess(int32x4_t start_low, int32x4_t start_high, uint16x8_t sums, std::int32_t* acc) {
-  const uint16x8_t twice = vshlq_n_u16(sums, 1);
-  const uint32x4_t low = vsubw_u16(vreinterpretq_u32_s32(start_low), vget_low_u16(twice));
-  const uint32x4_t high = vsubw_high_u16(vreinterpretq_u32_s32(start_high), twice);
-  vst1q_s32(acc, vreinterpretq_s32_u32(low));
-  vst1q_s32(acc + kLanes, vreinterpretq_s32_u32(high));
+// counts[0 .. 7] = sums
+void StoreCounts(uint16x8_t sums, std::int32_t* counts) {
+  vst1q_s32(counts, vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(sums))));
+  vst1q_s32(counts + kLanes, vreinterpretq_s32_u32(vmovl_high_u16(sums)));
 }
 
 // The counts of two pixels and a block, of at most kPairWords words: the bytes of runs add up in 16 bits.
@@ -52,51 +47,48 @@ struct PairSums {
     }
   }
 
-  // acc = bits - 2 * counts
-  void TakeFrom(std::int32_t bits, std::int32_t* acc) const {
-    const int32x4_t start = vdupq_n_s32(bits);
+  void Store(std::int32_t* counts) const {
     for (int p = 0; p < kCountPixels; ++p) {
-      for (int v = 0; v < kVectorPairs; ++v, acc += 2 * kLanes) StoreLess(start, start, sums[p][v], acc);
+      for (int v = 0; v < kVectorPairs; ++v, counts += 2 * kLanes) StoreCounts(sums[p][v], counts);
     }
   }
 };
 
 // Two pixels of a tile, of `all` steps. run(steps, &at, counts) counts the next ones, at most run_steps.
 template <typename Run>
-inline __attribute__((always_inline)) void AccumulatePair(CountPosition at, int all, int run_steps, std::int32_t bits,
-                                                          std::int32_t* acc, const Run& run) {
+inline __attribute__((always_inline)) void CountPair(CountPosition at, int all, int run_steps, std::int32_t* sums,
+                                                     const Run& run) {
   uint8x16_t counts[kCountPixels][kBlockVectors];
-  PairSums sums;
+  PairSums pair;
   const int first = all < run_steps ? all : run_steps;
   run(first, &at, counts);
-  sums.Set(counts);
+  pair.Set(counts);
   for (int left = all - first; left > 0; left -= run_steps) {
     run(left < run_steps ? left : run_steps, &at, counts);
-    sums.Add(counts);
+    pair.Add(counts);
   }
-  sums.TakeFrom(bits, acc);
+  pair.Store(sums);
 }
 
+constexpr std::int64_t kTapBytes = kMaxTilePixels * sizeof(Word*);
+
 template <int kStep>
-void AccumulatePairs(const Word* const* rows, int pixels, int taps, int words, const Word* kernel, std::int32_t bits,
-                     std::int32_t* acc) {
-  const int steps = words / kStep;
-  const std::int64_t stride = pixels * static_cast<std::int64_t>(sizeof(Word*));
-  for (int p = 0; p + 1 < pixels; p += kCountPixels) {
-    AccumulatePair({rows + p, kernel}, taps * steps, kRunWords / kStep, bits, acc + p * kBlockChannels,
-                   [=](int room, CountPosition* at, uint8x16_t(&counts)[kCountPixels][kBlockVectors])
-                       __attribute__((always_inline)) { CountSteps<kStep>(steps, stride, room, at, counts); });
+void CountPairs(const BinaryTile& tile, std::int32_t* sums) {
+  const int steps = tile.words / kStep;
+  for (int p = 0; p + 1 < tile.pixels; p += kCountPixels) {
+    CountPair({tile.rows + p, tile.kernel}, tile.taps * steps, kRunWords / kStep, sums + p * kBlockChannels,
+              [=](int room, CountPosition* at, uint8x16_t(&counts)[kCountPixels][kBlockVectors])
+                  __attribute__((always_inline)) { CountSteps<kStep>(steps, kTapBytes, room, at, counts); });
   }
 }
 
-// The same for a whole tile of taps of kStep words.
+// The same for taps of kStep words.
 template <int kStep>
-void AccumulateTaps(const Word* const* rows, int taps, const Word* kernel, std::int32_t bits, std::int32_t* acc) {
-  for (int p = 0; p < kTilePixels; p += kCountPixels) {
-    AccumulatePair(
-        {rows + p, kernel}, taps, kRunWords / kStep, bits, acc + p * kBlockChannels,
-        [](int room, CountPosition* at, uint8x16_t(&counts)[kCountPixels][kBlockVectors])
-            __attribute__((always_inline)) { CountTaps<kStep, kTilePixels * sizeof(Word*)>(room, at, counts); });
+void CountTapPairs(const BinaryTile& tile, std::int32_t* sums) {
+  for (int p = 0; p + 1 < tile.pixels; p += kCountPixels) {
+    CountPair({tile.rows + p, tile.kernel}, tile.taps, kRunWords / kStep, sums + p * kBlockChannels,
+              [](int room, CountPosition* at, uint8x16_t(&counts)[kCountPixels][kBlockVectors])
+                  __attribute__((always_inline)) { CountTaps<kStep, kTapBytes>(room, at, counts); });
   }
 }
 
@@ -108,34 +100,43 @@ void KeepInRegister(Vector* x) {
 
 // The pixels of a tile, two by two: their counters and words of x fill the registers.
 template <int P>
-struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
-                  std::int32_t* acc) {
-    if (taps * words > kPairWords) {
-      for (int p = 0; p < P; ++p) RunPixel(rows + p, taps, words, kernel, bits, acc + p * kBlockChannels);
-      return;
-    }
-    if (P == kTilePixels && words == 2) return AccumulateTaps<2>(rows, taps, kernel, bits, acc);
-    if (P == kTilePixels && words == 4) return AccumulateTaps<4>(rows, taps, kernel, bits, acc);
-    if (P == kTilePixels && words == 8) return AccumulateTaps<8>(rows, taps, kernel, bits, acc);
-    if (words % 4 == 0) {
-      AccumulatePairs<4>(rows, P, taps, words, kernel, bits, acc);
-    } else if (words % 2 == 0) {
-      AccumulatePairs<2>(rows, P, taps, words, kernel, bits, acc);
-    } else {
-      AccumulatePairs<1>(rows, P, taps, words, kernel, bits, acc);
-    }
-    if constexpr (P % 2 == 1) RunPixel(rows + P - 1, taps, words, kernel, bits, acc + (P - 1) * kBlockChannels);
+struct CountTile {
+  template <typename Finish>
+  static void Run(const BinaryTile& tile, const Finish& finish) {
+    std::int32_t sums[P * kBlockChannels];
+    Count(tile, sums);
+    for (int p = 0; p < P; ++p) finish(p, StoredCounts<NeonLanes>{sums + p * kBlockChannels});
   }
 
-  static void RunPixel(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
-                       std::int32_t* acc) {
-    for (int v = 0; v < kBlockVectors; ++v) vst1q_s32(acc + v * kLanes, vdupq_n_s32(bits));
-    ForEachRun(taps, words, kRunWords, [&](int first_tap, int run_taps, int first_word, int run_words) {
+  static void Count(const BinaryTile& tile, std::int32_t* sums) {
+    if (tile.taps * tile.words > kPairWords) {
+      for (int p = 0; p < P; ++p) CountPixel(tile, p, sums + p * kBlockChannels);
+      return;
+    }
+    if (tile.words == 2) {
+      CountTapPairs<2>(tile, sums);
+    } else if (tile.words == 4) {
+      CountTapPairs<4>(tile, sums);
+    } else if (tile.words == 8) {
+      CountTapPairs<8>(tile, sums);
+    } else if (tile.words % 4 == 0) {
+      CountPairs<4>(tile, sums);
+    } else if (tile.words % 2 == 0) {
+      CountPairs<2>(tile, sums);
+    } else {
+      CountPairs<1>(tile, sums);
+    }
+    if constexpr (P % 2 == 1) CountPixel(tile, P - 1, sums + (P - 1) * kBlockChannels);
+  }
+
+  static void CountPixel(const BinaryTile& tile, int pixel, std::int32_t* sums) {
+    for (int i = 0; i < kBlockChannels; ++i) sums[i] = 0;
+    const Word* kernel = tile.kernel;
+    ForEachRun(tile.taps, tile.words, kRunWords, [&](int first_tap, int run_taps, int first_word, int run_words) {
       uint8x16_t counts[kBlockVectors];
       for (int v = 0; v < kBlockVectors; ++v) counts[v] = vdupq_n_u8(0);
       for (int tap = first_tap; tap < first_tap + run_taps; ++tap) {
-        const Word* x = rows[tap * P] + first_word;
+        const Word* x = tile.rows[tap * kMaxTilePixels + pixel] + first_word;
         for (int w = 0; w < run_words; ++w, kernel += kBlockChannels) {
           const uint32x4_t word = vld1q_dup_u32(x + w);
           uint32x4_t k[kBlockVectors];
@@ -147,104 +148,12 @@ struct BitsTile {
           }
         }
       }
-      for (int v = 0; v < kBlockVectors; v += 2) {
-        std::int32_t* lane = acc + v * kLanes;
-        StoreLess(vld1q_s32(lane), vld1q_s32(lane + kLanes), SumBytes(counts[v], counts[v + 1]), lane);
+      for (int v = 0; v < kBlockVectors; ++v) {
+        const int32x4_t more = vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(counts[v])));
+        vst1q_s32(sums + v * kLanes, vaddq_s32(vld1q_s32(sums + v * kLanes), more));
       }
     });
   }
-};
-
-// Lane i of the result has bit `first + i` of the word as its sign bit; the lower bits are not defined.
-int32x4_t SignBits(Word word, int first) {
-  static const std::int32_t kShift[kLanes] = {31, 30, 29, 28};
-  const int32x4_t shift = vsubq_s32(vld1q_s32(kShift), vdupq_n_s32(first));
-  return vshlq_s32(vdupq_n_s32(static_cast<std::int32_t>(word)), shift);
-}
-
-// Lane i is -1.0 where bit `first + i` of the word is set, else 1.0.
-float32x4_t PlusMinusOne(Word word, int first) {
-  const uint32x4_t sign_bit = vdupq_n_u32(0x80000000u);
-  return vbslq_f32(sign_bit, vreinterpretq_f32_s32(SignBits(word, first)), vdupq_n_f32(1.0f));
-}
-
-// The pixels of a tile that real x does at once, and where the accumulators of the others begin.
-constexpr int FirstPixels(int pixels) { return pixels < kRealPixels ? pixels : kRealPixels; }
-constexpr int kSecondPixels = kRealPixels * kBlockChannels;
-
-// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
-template <int P>
-struct FloatTile {
-  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
-    for (int half = 0; half < kBlockChannels; half += kHalf) {
-      RunHalf<FirstPixels(P)>(rows, taps, channels, kernel, half, acc + half);
-      if constexpr (P > kRealPixels) {
-        RunHalf<P - kRealPixels>(rows + kRealPixels, taps, channels, kernel, half, acc + kSecondPixels + half);
-      }
-    }
-  }
-
-  template <int Q>
-  static void RunHalf(const float* const* rows, int taps, int channels, const Word* kernel, int half, float* acc) {
-    float32x4_t sums[Q][kVectors];
-    for (int p = 0; p < Q; ++p) {
-      for (int v = 0; v < kVectors; ++v) sums[p][v] = vdupq_n_f32(0.0f);
-    }
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
-      for (int c = 0; c < channels; ++c, ++kernel) {
-        float32x4_t k[kVectors];
-        for (int v = 0; v < kVectors; ++v) k[v] = PlusMinusOne(*kernel, half + v * kLanes);
-        for (int p = 0; p < Q; ++p) {
-          const float32x4_t value = vld1q_dup_f32(rows[p] + c);
-          for (int v = 0; v < kVectors; ++v) sums[p][v] = vfmaq_f32(sums[p][v], value, k[v]);
-        }
-      }
-    }
-    for (int p = 0; p < Q; ++p) {
-      for (int v = 0; v < kVectors; ++v) vst1q_f32(acc + p * kBlockChannels + v * kLanes, sums[p][v]);
-    }
-  }
-};
-
-template <typename X>
-struct IntTiles {
-  template <int P>
-  struct Tile {
-    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                    std::int32_t* acc) {
-      for (int half = 0; half < kBlockChannels; half += kHalf) {
-        RunHalf<FirstPixels(P)>(rows, taps, channels, kernel, zero_point, half, acc + half);
-        if constexpr (P > kRealPixels) {
-          RunHalf<P - kRealPixels>(rows + kRealPixels, taps, channels, kernel, zero_point, half,
-                                   acc + kSecondPixels + half);
-        }
-      }
-    }
-
-    template <int Q>
-    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                        int half, std::int32_t* acc) {
-      int32x4_t sums[Q][kVectors];
-      for (int p = 0; p < Q; ++p) {
-        for (int v = 0; v < kVectors; ++v) sums[p][v] = vdupq_n_s32(0);
-      }
-      for (int tap = 0; tap < taps; ++tap, rows += P) {
-        for (int c = 0; c < channels; ++c, ++kernel) {
-          int32x4_t minus[kVectors];  // -1 where the kernel is -1, else 0
-          for (int v = 0; v < kVectors; ++v) minus[v] = vshrq_n_s32(SignBits(*kernel, half + v * kLanes), 31);
-          for (int p = 0; p < Q; ++p) {
-            const int32x4_t value = vdupq_n_s32(rows[p][c] - zero_point);
-            for (int v = 0; v < kVectors; ++v) {
-              sums[p][v] = vaddq_s32(sums[p][v], vsubq_s32(veorq_s32(value, minus[v]), minus[v]));
-            }
-          }
-        }
-      }
-      for (int p = 0; p < Q; ++p) {
-        for (int v = 0; v < kVectors; ++v) vst1q_s32(acc + p * kBlockChannels + v * kLanes, sums[p][v]);
-      }
-    }
-  };
 };
 
 float32x4_t ClampVector(float32x4_t x, float low, float high) {
@@ -299,7 +208,7 @@ void BitsFromInt(const std::int32_t* acc, int pixels, const std::int32_t* thresh
 }
 
 constexpr KernelSet NeonKernels() {
-  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, BitsTile, FloatTile, IntTiles>::Named("neon", 1 << 13);
+  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, CountTile, NeonReal>::Named("neon", 1 << 13);
   set.floats_from_int = FloatsFromInt;
   set.bits_from_int = BitsFromInt;
   set.pack_float = PackFloat;

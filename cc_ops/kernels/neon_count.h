@@ -1,5 +1,5 @@
-// The inner loop of NEON's accumulate_bits, in assembly: GCC 12 spills counters around the loads of several registers,
-// which are what saves instructions here.
+// The inner loop of NEON's functions for binary x, in assembly: GCC 12 spills counters around the loads of several
+// registers, which are what saves instructions here.
 //
 // Two pixels times the 32 channels of a block. Registers: 16 byte counters, 8 words of x (4 of each pixel, each in all
 // lanes, loaded by one ld4r), 4 vectors of the kernel (one ld1), 4 temporaries. Per word and vector of 4 channels: eor,

@@ -17,7 +17,7 @@ void ForEachChannel(const KernelShape& shape, const Function& function) {
 
 }  // namespace
 
-std::vector<Word> PackForBits(const Word* weights, const KernelShape& shape) {
+std::vector<Word> PackForBits(const KernelSet& kernels, const Word* weights, const KernelShape& shape) {
   const std::size_t reduced_words = static_cast<std::size_t>(shape.taps) * shape.words;
   std::vector<Word> packed(shape.blocks() * reduced_words * kWordBits);
   ForEachChannel(shape, [&](std::size_t block, int lane, std::size_t o) {
@@ -25,6 +25,7 @@ std::vector<Word> PackForBits(const Word* weights, const KernelShape& shape) {
       packed[(block * reduced_words + w) * kWordBits + lane] = weights[o * reduced_words + w];
     }
   });
+  for (std::size_t i = 0; i < packed.size(); i += kWordBits) kernels.arrange_channels(packed.data() + i);
   return packed;
 }
 

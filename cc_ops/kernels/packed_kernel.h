@@ -1,7 +1,8 @@
 // Weights of a layer, repacked once from the file's order into the order in which kernel sets read them.
 //
 //     file:          [O][tap][word]                      bits of one output channel together
-//     binary x:      [group][block][tap][word][32]       one word of 32 output channels side by side
+//     binary x:      [group][block][tap][word][32]       one word of 32 output channels side by side, or as the set
+//                                                        arranges these
 //     real x:        [group][block][tap][value]          one bit of 32 output channels in one word
 //
 // Blocks start anew in each group; the channels past the end of a group's last block have weights +1 (bits 0).
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "core/layout.h"
+#include "kernels/kernel_set.h"
 
 namespace keras_bnn {
 
@@ -27,7 +29,7 @@ struct KernelShape {
   int blocks() const { return groups * group_blocks(); }
 };
 
-std::vector<Word> PackForBits(const Word* weights, const KernelShape& shape);
+std::vector<Word> PackForBits(const KernelSet& kernels, const Word* weights, const KernelShape& shape);
 std::vector<Word> PackForReal(const Word* weights, const KernelShape& shape);
 
 // The sum of a tap's weights as +1 and -1, as [group][block][tap][32]: what a tap adds when x is +1 everywhere.

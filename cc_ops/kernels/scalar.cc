@@ -1,5 +1,6 @@
 // The portable kernel set: plain C++, the yardstick of all others.
 #include "kernels/lanes.h"
+#include "kernels/scalar_real.h"
 
 namespace keras_bnn {
 namespace {
@@ -27,61 +28,25 @@ std::int32_t PopCount(Word x) {
 }
 
 template <int P>
-struct BitsTile {
-  static void Run(const Word* const* rows, int taps, int words, const Word* kernel, std::int32_t bits,
-                  std::int32_t* acc) {
-    for (int p = 0; p < P; ++p, acc += kBlockChannels) {
-      std::int32_t mismatches[kBlockChannels] = {};
-      const Word* k = kernel;
-      for (int tap = 0; tap < taps; ++tap) {
-        const Word* x = rows[tap * P + p];
-        for (int w = 0; w < words; ++w, k += kBlockChannels) {
-          for (int i = 0; i < kBlockChannels; ++i) mismatches[i] += PopCount(x[w] ^ k[i]);
+struct CountTile {
+  template <typename Finish>
+  static void Run(const BinaryTile& tile, const Finish& finish) {
+    for (int p = 0; p < P; ++p) {
+      std::int32_t counts[kBlockChannels] = {};
+      const Word* k = tile.kernel;
+      for (int tap = 0; tap < tile.taps; ++tap) {
+        const Word* x = tile.rows[tap * kMaxTilePixels + p];
+        for (int w = 0; w < tile.words; ++w, k += kBlockChannels) {
+          for (int i = 0; i < kBlockChannels; ++i) counts[i] += PopCount(x[w] ^ k[i]);
         }
       }
-      for (int i = 0; i < kBlockChannels; ++i) acc[i] = bits - 2 * mismatches[i];
+      finish(p, StoredCounts<ScalarLanes>{counts});
     }
   }
-};
-
-// x * +-1 is exact, also for floats, so the sum rounds once, as adding or subtracting x does.
-template <int P, typename X, typename Acc>
-void AccumulateReal(const X* const* rows, int taps, int channels, const Word* kernel, Acc zero_point, Acc* acc) {
-  for (int p = 0; p < P; ++p, acc += kBlockChannels) {
-    for (int i = 0; i < kBlockChannels; ++i) acc[i] = 0;
-    const Word* k = kernel;
-    for (int tap = 0; tap < taps; ++tap) {
-      const X* x = rows[tap * P + p];
-      for (int c = 0; c < channels; ++c, ++k) {
-        const Acc value = static_cast<Acc>(x[c]) - zero_point;
-        for (int i = 0; i < kBlockChannels; ++i)
-          acc[i] += value * static_cast<Acc>(1 - 2 * static_cast<int>(*k >> i & 1u));
-      }
-    }
-  }
-}
-
-template <int P>
-struct FloatTile {
-  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
-    AccumulateReal<P>(rows, taps, channels, kernel, 0.0f, acc);
-  }
-};
-
-template <typename X>
-struct IntTiles {
-  template <int P>
-  struct Tile {
-    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                    std::int32_t* acc) {
-      AccumulateReal<P>(rows, taps, channels, kernel, zero_point, acc);
-    }
-  };
 };
 
 }  // namespace
 
-extern const KernelSet kScalarKernels =
-    KernelSetOf<ScalarLanes, 4, BitsTile, FloatTile, IntTiles>::Named("scalar", 1 << 13);
+extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, 4, CountTile, ScalarReal>::Named("scalar", 1 << 13);
 
 }  // namespace keras_bnn

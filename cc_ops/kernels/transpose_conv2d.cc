@@ -36,7 +36,7 @@ TransposeConv2D::TransposeConv2D(const KernelSet& kernels, const ConvLayer& laye
       }
       KernelShape shape = kernel_;
       shape.taps = phase.taps();
-      phase.packed = PackForBits(weights.data(), shape);
+      phase.packed = PackForBits(kernels, weights.data(), shape);
       phase.sums = TapSums(weights.data(), shape);
       phases_.push_back(std::move(phase));
     }
@@ -51,12 +51,13 @@ void TransposeConv2D::Resize(std::int64_t batch, const TransposedWindow& vertica
   horizontal_ = horizontal;
   threads_ = threads;
   const int pixels = std::min(kPanelPixels, horizontal.output);
-  std::size_t taps = 0;  // of the phase with the most
+  const int tiles = pixels / kMaxTilePixels + std::min(pixels, horizontal.stride);  // at most
+  std::size_t taps = 0;                                                             // of the phase with the most
   for (const Phase& phase : phases_) taps = std::max(taps, static_cast<std::size_t>(phase.taps()));
   panels_.resize(threads);
   for (Panel& panel : panels_) {
-    panel.tiles.reserve(pixels);
-    panel.rows.reserve(pixels * taps);
+    panel.tiles.reserve(tiles);
+    panel.rows.reserve((static_cast<std::size_t>(tiles) * kMaxTilePixels) * taps);
     panel.outside.reserve(pixels * taps);
     panel.acc.resize(static_cast<std::size_t>(pixels) * kBlockChannels);
   }
@@ -100,9 +101,9 @@ void TransposeConv2D::FillTiles(const Word* x, int row, int first_column, int co
   for (int start = 0; start < strides; ++start) {
     const Phase& phase = PhaseAt(phase_row, horizontal_.Phase(first_column + start));
     const int pixels = (columns - 1 - start) / horizontal_.stride + 1;
-    for (int first = 0; first < pixels; first += kernels_->tile_pixels) {
+    for (int first = 0; first < pixels; first += kMaxTilePixels) {
       AddTile(line, phase, first_row * phase.columns, rows * phase.columns, first_column,
-              start + first * horizontal_.stride, std::min(kernels_->tile_pixels, pixels - first), panel);
+              start + first * horizontal_.stride, std::min(kMaxTilePixels, pixels - first), panel);
     }
   }
 }
@@ -119,6 +120,7 @@ void TransposeConv2D::AddTile(const Word* line, const Phase& phase, int first_ta
       panel->rows.push_back(inside ? tap_line + std::int64_t{position} * kernel_.words : padding_row_.data());
       if (!inside) panel->outside.push_back({tap, p});
     }
+    panel->rows.resize(panel->rows.size() + kMaxTilePixels - pixels);
   }
   tile.outside_end = panel->outside.size();
   panel->tiles.push_back(tile);
@@ -144,9 +146,12 @@ void TransposeConv2D::Accumulate(const Tile& tile, std::size_t outside_begin, in
   const Phase& phase = *tile.phase;
   const std::size_t first_tap = static_cast<std::size_t>(block) * phase.taps() + tile.first_tap;
   if (tile.taps > 0) {
-    kernels_->accumulate_bits(panel->rows.data() + tile.rows, tile.pixels, tile.taps, kernel_.words,
-                              phase.packed.data() + first_tap * kernel_.words * kBlockChannels,
-                              tile.taps * kernel_.channels, acc);
+    std::int32_t values[kBlockChannels];
+    std::fill_n(values, kBlockChannels, tile.taps * kernel_.channels);
+    constexpr int kValueRows[kMaxTilePixels] = {};
+    const Word* packed = phase.packed.data() + first_tap * kernel_.words * kBlockChannels;
+    kernels_->accumulate_bits(
+        {panel->rows.data() + tile.rows, tile.pixels, tile.taps, kernel_.words, packed, values, kValueRows}, acc);
   }
   // The taps beside the image have read +1, and they should add 0.
   for (std::size_t i = outside_begin; i < tile.outside_end; ++i) {

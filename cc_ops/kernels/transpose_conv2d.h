@@ -12,7 +12,7 @@
 
 #include "core/thread_pool.h"
 #include "core/transposed_window.h"
-#include "kernels/conv2d.h"
+#include "kernels/conv_layer.h"
 #include "kernels/kernel_set.h"
 
 namespace keras_bnn {
@@ -45,12 +45,12 @@ class TransposeConv2D {
     int pixel;  // of the tile
   };
 
-  // Up to tile_pixels output pixels of one phase.
+  // Up to kMaxTilePixels output pixels of one phase.
   struct Tile {
     const Phase* phase;
     int first_tap, taps;      // those of the phase whose row lies in the image
     int first_pixel, pixels;  // of the panel; neighbours are a stride apart
-    std::size_t rows;         // where its part of the panel's rows begins, [tap][pixel]
+    std::size_t rows;         // where its part of the panel's rows begins, [tap][kMaxTilePixels]
     std::size_t outside_end;  // where its part of the panel's outside ends
   };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/refusal.h"
+#include "kernels/any_conv2d.h"
 #include "ops/checks.h"
 #include "ops/layer.h"
 #include "ops/registry.h"
@@ -69,7 +70,7 @@ class Conv2DOp : public Op {
   }
 
   Conv2DOptions options_;
-  std::optional<Conv2D> conv_;
+  std::optional<AnyConv2D> conv_;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/refusal.h"
+#include "kernels/any_conv2d.h"
 #include "ops/checks.h"
 #include "ops/layer.h"
 #include "ops/registry.h"
@@ -65,7 +66,7 @@ class FullyConnectedOp : public Op {
 
   int channels_in_;
   EpilogueOptions epilogue_;
-  std::optional<Conv2D> conv_;
+  std::optional<AnyConv2D> conv_;
 };
 
 }  // namespace

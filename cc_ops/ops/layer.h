@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/conv2d.h"
+#include "kernels/conv_layer.h"
 #include "ops/epilogue.h"
 #include "ops/op.h"
 

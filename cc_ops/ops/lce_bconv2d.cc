@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/refusal.h"
+#include "kernels/conv2d.h"
 #include "ops/checks.h"
 #include "ops/epilogue.h"
 #include "ops/layer.h"

@@ -1,12 +1,11 @@
-// Conv2D of every kernel set against a direct convolution of +1 and -1.
-#include "kernels/conv2d.h"
-
+// Conv2D and RealConv2D of every kernel set against a direct convolution of +1 and -1.
 #include <gtest/gtest.h>
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "kernels/any_conv2d.h"
 #include "support/allocation_counter.h"
 #include "support/kernel_set_test.h"
 #include "support/random_layer.h"
@@ -25,7 +24,7 @@ class Conv2DTest : public KernelSetTest {
     const RandomLayer layer(shape, &random);
     const Image image = layer.MakeImage(batch, height, width, &random);
     for (const ConvOutput output : kOutputs) {
-      Conv2D conv(kernels(), layer.Describe(output));
+      AnyConv2D conv(kernels(), layer.Describe(output));
       conv.Resize(batch, shape.Vertical(height), shape.Horizontal(width), 1, {});
       layer.ExpectPlainOutput(&conv, output, image, &pool_, edge);
     }
@@ -199,7 +198,7 @@ TEST_P(Conv2DTest, ResizesBetweenRuns) {
     Random random(20);
     const RandomLayer layer(shape, &random);
     for (const ConvOutput output : kOutputs) {
-      Conv2D conv(kernels(), layer.Describe(output));
+      AnyConv2D conv(kernels(), layer.Describe(output));
       for (const auto& [batch, height, width] : kSizes) {
         const Image image = layer.MakeImage(batch, height, width, &random);
         conv.Resize(batch, shape.Vertical(height), shape.Horizontal(width), 1, {});
@@ -213,7 +212,7 @@ TEST_P(Conv2DTest, AnEmptyBatchGivesNothing) {
   const ConvShape shape = Shape(40, 33, 3, 3, Padding::kSame);
   Random random(21);
   const RandomLayer layer(shape, &random);
-  Conv2D conv(kernels(), layer.Describe(ConvOutput::kBits));
+  AnyConv2D conv(kernels(), layer.Describe(ConvOutput::kBits));
   conv.Resize(0, shape.Vertical(5), shape.Horizontal(5), 4, {});
   void* const outputs[] = {nullptr};
   conv.Run(nullptr, {nullptr, outputs}, pool_);
@@ -228,7 +227,7 @@ TEST_P(Conv2DTest, RunAllocatesNothing) {
       shape.input = input;
       Random random(22);
       const RandomLayer layer(shape, &random);
-      Conv2D conv(kernels(), layer.Describe(output));
+      AnyConv2D conv(kernels(), layer.Describe(output));
       conv.Resize(1, shape.Vertical(40), shape.Horizontal(40), 2, {});
       const std::vector<float> x(40 * 40 * 40);
       std::vector<float> y(40 * 40 * 34);

@@ -1,11 +1,11 @@
-// Conv2D on several threads: the same bits as on one, for work that is large enough to be split.
+// Conv2D and RealConv2D on several threads: the same bits as on one, for work that is large enough to be split.
 #include <gtest/gtest.h>
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "kernels/conv2d.h"
+#include "kernels/any_conv2d.h"
 #include "support/kernel_set_test.h"
 #include "support/plain.h"
 #include "support/random.h"
@@ -67,7 +67,7 @@ class Conv2DThreadsTest : public KernelSetTest {
     const Window window = Window::Place("side", layer.side, layer.taps_side, 1, 1, Padding::kSame, 0, 0);
     const int outputs = layer.output == ConvOutput::kBits ? WordsFor(kernel.channels_out) : channels_out;
 
-    Conv2D conv(kernels(), description);
+    AnyConv2D conv(kernels(), description);
     std::vector<Word> alone(pixels * outputs, 0xa5a5a5a5);
     ThreadPool pool;
     conv.Resize(batch, window, window, 1, {});

@@ -69,7 +69,10 @@ TEST(KernelSetsTest, EverySetIsComplete) {
     EXPECT_GE(set.tile_pixels, 1);
     EXPECT_LE(set.tile_pixels, kMaxTilePixels);
     EXPECT_GE(set.steps_per_thread, 1);
+    EXPECT_NE(set.arrange_channels, nullptr);
     EXPECT_NE(set.accumulate_bits, nullptr);
+    EXPECT_NE(set.floats_from_bits, nullptr);
+    EXPECT_NE(set.compare_bits, nullptr);
     EXPECT_NE(set.accumulate_float, nullptr);
     EXPECT_NE(set.accumulate_int8, nullptr);
     EXPECT_NE(set.accumulate_uint8, nullptr);

@@ -54,7 +54,7 @@ void ForEachShape(const Check& check) {
 TEST(PackedKernelTest, ForBits) {
   ForEachShape([](const Layer& layer) {
     const KernelShape& shape = layer.shape;
-    const std::vector<Word> packed = PackForBits(layer.weights.data(), shape);
+    const std::vector<Word> packed = PackForBits(kScalarKernels, layer.weights.data(), shape);
     ASSERT_EQ(packed.size(), std::size_t{32} * shape.blocks() * shape.taps * shape.words);
     std::size_t at = 0;
     for (int block = 0; block < shape.blocks(); ++block) {

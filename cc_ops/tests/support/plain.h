@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/layout.h"
-#include "kernels/conv2d.h"
+#include "kernels/conv_layer.h"
 
 namespace keras_bnn {
 

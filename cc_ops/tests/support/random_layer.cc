@@ -178,7 +178,7 @@ void RandomLayer::ExpectOutputOf(const std::vector<Acc>& sums, ConvOutput output
   }
 }
 
-void RandomLayer::ExpectPlainOutput(Conv2D* conv, ConvOutput output, const Image& image, ThreadPool* pool,
+void RandomLayer::ExpectPlainOutput(AnyConv2D* conv, ConvOutput output, const Image& image, ThreadPool* pool,
                                     Edge edge) const {
   SCOPED_TRACE(shape_.Text() + ", image " + std::to_string(image.batch) + "x" + std::to_string(image.height) + "x" +
                std::to_string(image.width) + (output == ConvOutput::kBits ? ", bits" : ", floats"));

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/window.h"
-#include "kernels/conv2d.h"
+#include "kernels/any_conv2d.h"
 #include "support/guarded_array.h"
 #include "support/random.h"
 
@@ -47,13 +47,13 @@ class RandomLayer {
 
   const ConvShape& shape() const { return shape_; }
 
-  // For the constructor of Conv2D; points into this object.
+  // For the constructor of AnyConv2D; points into this object.
   ConvLayer Describe(ConvOutput output) const;
 
   Image MakeImage(int batch, int height, int width, Random* random) const;
 
   // Runs `conv`, made from Describe(output) and sized for the image, and compares every value with plain arithmetic.
-  void ExpectPlainOutput(Conv2D* conv, ConvOutput output, const Image& image, ThreadPool* pool, Edge edge) const;
+  void ExpectPlainOutput(AnyConv2D* conv, ConvOutput output, const Image& image, ThreadPool* pool, Edge edge) const;
 
  private:
   template <typename Acc>

@@ -13,10 +13,14 @@ template <typename X>
 class Rows {
  public:
   // `rows` is [tap][pixel], each a row of x.
-  Rows(const std::vector<std::vector<X>>& rows, Edge edge) : table_(rows.size(), edge) {
+  Rows(const std::vector<std::vector<X>>& rows, Edge edge) : Rows(rows, 1, 1, edge) {}
+
+  // The same for `pixels` pixels, with a table of `stride` pointers for each tap: those past its last pixel are null.
+  Rows(const std::vector<std::vector<X>>& rows, std::size_t pixels, std::size_t stride, Edge edge)
+      : table_(rows.size() / pixels * stride, edge) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       rows_.emplace_back(rows[i], edge);
-      table_[i] = rows_.back().data();
+      table_[i / pixels * stride + i % pixels] = rows_.back().data();
     }
   }
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/conv2d.h"
+#include "kernels/conv_layer.h"
 #include "support/guarded_array.h"
 #include "support/plain.h"
 
