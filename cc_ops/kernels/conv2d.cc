@@ -177,7 +177,7 @@ void Conv2D::PlacePixels(std::int64_t first_pixel, int pixels, Panel* panel) con
   auto row = static_cast<int>(first_pixel / horizontal_.output % vertical_.output);
   std::int64_t image = first_pixel / horizontal_.output / vertical_.output;
   for (int pixel = 0; pixel < pixels;) {
-    const int end = std::min(pixels, pixel + horizontal_.output - column);  // of this row's pixels
+    const int end = pixel + std::min(pixels - pixel, horizontal_.output - column);  // of this row's pixels
     const std::int64_t line = image * vertical_.input + row * vertical_.stride - vertical_.pad;
     const std::int64_t step = horizontal_.stride * PixelSize();
     std::int64_t origin = (line * horizontal_.input - horizontal_.pad) * PixelSize() + column * step;
@@ -200,8 +200,10 @@ void Conv2D::FillRows(const Word* x, int pixels, Panel* panel) const {
     const std::int64_t* origins = panel->origins.data() + first;
     const Word** rows = panel->rows.data() + static_cast<std::size_t>(first) * kernel_.taps;
     // A constant number of pointers, for the compiler; nobody reads those past the last pixel.
+    const Word* windows[kMaxTilePixels];
+    for (int p = 0; p < kMaxTilePixels; ++p) windows[p] = x + origins[p];
     for (int tap = 0; tap < kernel_.taps; ++tap) {
-      for (int p = 0; p < kMaxTilePixels; ++p) rows[tap * kMaxTilePixels + p] = x + (origins[p] + tap_offsets_[tap]);
+      for (int p = 0; p < kMaxTilePixels; ++p) rows[tap * kMaxTilePixels + p] = windows[p] + tap_offsets_[tap];
     }
     const int count = std::min(kMaxTilePixels, pixels - first);
     for (int p = 0; p < count; ++p) {

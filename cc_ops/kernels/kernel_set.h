@@ -47,8 +47,6 @@ struct BinaryTile {
   // Each pixel has a row of 32 values, one for each channel: values + value_rows[pixel].
   const std::int32_t* values;
   const int* value_rows;
-
-  const std::int32_t* ValuesOf(int pixel) const { return values + value_rows[pixel]; }
 };
 
 // What turns accumulators into float outputs: y = clamp(clamp(acc, pre) * multiplier + bias, post), one rounding per

@@ -299,14 +299,14 @@ struct RealOf {
 template <template <int> class CountTile>
 struct BinaryOf {
   static void AccumulateBits(const BinaryTile& tile, std::int32_t* acc) {
-    Count(tile, [&](int p, const auto& counts) { counts.Sums(tile.ValuesOf(p), acc + p * kBlockChannels); });
+    Count(tile, [&](int p, const auto& counts) { counts.Sums(ValuesOf(tile, p), acc + p * kBlockChannels); });
   }
 
   static void FloatsFromBits(const BinaryTile& tile, int channels, const FloatTransform& transform, float* y,
                              std::int64_t stride) {
     if (channels == kBlockChannels) {
       return Count(tile,
-                   [&](int p, const auto& counts) { counts.Floats(tile.ValuesOf(p), transform, y + p * stride); });
+                   [&](int p, const auto& counts) { counts.Floats(ValuesOf(tile, p), transform, y + p * stride); });
     }
     alignas(64) float blocks[kMaxTilePixels * kBlockChannels];
     FloatsFromBits(tile, kBlockChannels, transform, blocks, kBlockChannels);
@@ -316,10 +316,14 @@ struct BinaryOf {
   }
 
   static void CompareBits(const BinaryTile& tile, Word* words, std::int64_t stride) {
-    Count(tile, [&](int p, const auto& counts) { words[p * stride] = counts.Exceed(tile.ValuesOf(p)); });
+    Count(tile, [&](int p, const auto& counts) { words[p * stride] = counts.Exceed(ValuesOf(tile, p)); });
   }
 
  private:
+  static const std::int32_t* ValuesOf(const BinaryTile& tile, int pixel) {
+    return tile.values + tile.value_rows[pixel];
+  }
+
   template <typename Finish>
   static void Count(const BinaryTile& tile, const Finish& finish) {
     CountPixels<kMaxTilePixels>(tile, finish);
