@@ -59,7 +59,7 @@ struct CountPosition {
   COUNT(x0, x1, "16", "17", "4", "5")                    \
   COUNT(x0, x1, "18", "19", "6", "7")
 
-// A step: 1, 2, 4 or 8 words of x.
+// A step: 1, 2, 4, 6 or 12 words of x.
 #define KERAS_BNN_STEP1(FIRST)                           \
   "ld1r {v0.4s}, [%[x0]], #4\n"                          \
   "ld1r {v4.4s}, [%[x1]], #4\n"                          \
@@ -77,8 +77,12 @@ struct CountPosition {
   KERAS_BNN_WORD(KERAS_BNN_ADD, "2", "6")                \
   KERAS_BNN_WORD(KERAS_BNN_ADD, "3", "7")
 
-#define KERAS_BNN_STEP8(FIRST)                           \
+#define KERAS_BNN_STEP6(FIRST)                           \
   KERAS_BNN_STEP4(FIRST)                                 \
+  KERAS_BNN_STEP2(KERAS_BNN_ADD)
+#define KERAS_BNN_STEP12(FIRST)                          \
+  KERAS_BNN_STEP4(FIRST)                                 \
+  KERAS_BNN_STEP4(KERAS_BNN_ADD)                         \
   KERAS_BNN_STEP4(KERAS_BNN_ADD)
 
 // The pointers of a tap, from a table whose taps lie kStride bytes apart, or %[stride].
@@ -146,13 +150,15 @@ struct CountPosition {
 template <int kStep>
 inline __attribute__((always_inline)) void CountSteps(int steps, std::int64_t stride, int room, CountPosition* at,
                                                       uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
-  static_assert(kStep == 1 || kStep == 2 || kStep == 4);
+  static_assert(kStep == 1 || kStep == 2 || kStep == 4 || kStep == 12);
   if constexpr (kStep == 1) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP1, KERAS_BNN_NEXT_AT_REGISTER), "r");
   } else if constexpr (kStep == 2) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP2, KERAS_BNN_NEXT_AT_REGISTER), "r");
-  } else {
+  } else if constexpr (kStep == 4) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP4, KERAS_BNN_NEXT_AT_REGISTER), "r");
+  } else {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP12, KERAS_BNN_NEXT_AT_REGISTER), "r");
   }
 }
 
@@ -160,14 +166,16 @@ inline __attribute__((always_inline)) void CountSteps(int steps, std::int64_t st
 template <int kStep, int kStride>
 inline __attribute__((always_inline)) void CountTaps(int room, CountPosition* at,
                                                      uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
-  static_assert(kStep == 2 || kStep == 4 || kStep == 8);
+  static_assert(kStep == 2 || kStep == 4 || kStep == 6 || kStep == 12);
   constexpr int steps = 1, stride = kStride;
   if constexpr (kStep == 2) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP2), "i");
   } else if constexpr (kStep == 4) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP4), "i");
+  } else if constexpr (kStep == 6) {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP6), "i");
   } else {
-    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP8), "i");
+    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP12), "i");
   }
 }
 
@@ -178,7 +186,8 @@ inline __attribute__((always_inline)) void CountTaps(int room, CountPosition* at
 #undef KERAS_BNN_STEP1
 #undef KERAS_BNN_STEP2
 #undef KERAS_BNN_STEP4
-#undef KERAS_BNN_STEP8
+#undef KERAS_BNN_STEP6
+#undef KERAS_BNN_STEP12
 #undef KERAS_BNN_NEXT_AT_CONSTANT
 #undef KERAS_BNN_NEXT_AT_REGISTER
 #undef KERAS_BNN_RUN_TAPS
