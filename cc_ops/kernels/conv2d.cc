@@ -17,11 +17,14 @@ constexpr int kTasksPerThread = 4;
 // Words of groups that a thread regroups in a microsecond, about.
 constexpr std::int64_t kRegroupedPerMicrosecond = 300;
 
-// The row that taps outside the image read.
+// What taps outside the image read.
 std::vector<Word> MakePaddingRow(const ConvLayer& layer) {
-  std::vector<Word> row(layer.kernel.words, 0);
+  const int words = layer.kernel.words;
+  std::vector<Word> row(static_cast<std::size_t>(layer.kernel.taps) * words, 0);
   if (layer.pad_value < 0) {
-    for (int w = 0; w < layer.kernel.words; ++w) row[w] = LowBits(std::max(0, layer.kernel.channels - w * kWordBits));
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      row[i] = LowBits(std::max(0, layer.kernel.channels - static_cast<int>(i % words) * kWordBits));
+    }
   }
   return row;
 }
@@ -67,24 +70,15 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
   vertical_ = vertical;
   horizontal_ = horizontal;
   threads_ = threads;
-  const int tiles = std::max(1, std::min(kPanelPixels, kPanelPointers / kernel_.taps) / kMaxTilePixels);
-  panel_pixels_ = tiles * kMaxTilePixels;
-  tap_offsets_.clear();
-  for (int i = 0; i < vertical.size; ++i) {
-    for (int j = 0; j < horizontal.size; ++j) {
-      const std::int64_t pixel =
-          std::int64_t{i} * vertical.dilation * horizontal.input + std::int64_t{j} * horizontal.dilation;
-      tap_offsets_.push_back(pixel * PixelSize());
-    }
-  }
+  rows_inside_ = TapRanges(vertical);
+  columns_inside_ = TapRanges(horizontal);
+  PlaceSpans();
   panels_.resize(threads);
   for (Panel& panel : panels_) {
-    panel.rows.resize(static_cast<std::size_t>(panel_pixels_) * kernel_.taps);
+    panel.rows.resize(static_cast<std::size_t>(panel_pixels_) * spans_);
     panel.origins.resize(panel_pixels_);
     panel.value_rows.resize(panel_pixels_);
   }
-  rows_inside_ = TapRanges(vertical);
-  columns_inside_ = TapRanges(horizontal);
   FillValues();
   if (kernel_.groups > 1 && kernel_.channels % kWordBits != 0) {
     regrouped_.resize(static_cast<std::size_t>(batch) * vertical.input * horizontal.input * kernel_.groups *
@@ -123,6 +117,48 @@ MemoryUse Conv2D::Memory() const {
   return memory;
 }
 
+void Conv2D::PlaceSpans() {
+  line_words_ = horizontal_.input * PixelSize();
+  first_word_ = -horizontal_.pad * PixelSize();
+  frame_.clear();
+  bool joins = kernel_.groups == 1 && horizontal_.dilation == 1 && horizontal_.size > 1;
+  if (joins && columns_inside_.count() > 1) {
+    const int last = (horizontal_.output - 1) * horizontal_.stride - horizontal_.pad;  // first tap of the last output
+    const int after = std::max(0, last + horizontal_.size - horizontal_.input);
+    joins = std::max(horizontal_.pad, after) < horizontal_.size;  // else most of a line would be padding
+    if (joins) MakeFrame(horizontal_.pad + horizontal_.input + after);
+  }
+  const int line_spans = joins ? 1 : horizontal_.size;
+  span_words_ = kernel_.words * (horizontal_.size / line_spans);
+  span_offsets_.clear();
+  for (int i = 0; i < vertical_.size; ++i) {
+    for (int j = 0; j < line_spans; ++j) {
+      span_offsets_.push_back(i * vertical_.dilation * line_words_ + j * horizontal_.dilation * PixelSize());
+    }
+  }
+  spans_ = static_cast<int>(span_offsets_.size());
+  const int tiles = std::max(1, std::min(kPanelPixels, kPanelPointers / spans_) / kMaxTilePixels);
+  panel_pixels_ = tiles * kMaxTilePixels;
+}
+
+// Lines of padding, for the lines of the image to be copied into.
+void Conv2D::MakeFrame(int line_pixels) {
+  line_words_ = std::int64_t{line_pixels} * kernel_.words;
+  first_word_ = 0;
+  frame_.resize(static_cast<std::size_t>(batch_) * vertical_.input * line_words_);
+  for (auto pixel = frame_.begin(); pixel != frame_.end(); pixel += kernel_.words) {
+    std::copy_n(padding_row_.begin(), kernel_.words, pixel);
+  }
+}
+
+const Word* Conv2D::Enframe(const Word* x, int threads, ThreadPool& pool) {
+  const std::int64_t words = std::int64_t{horizontal_.input} * kernel_.words;
+  pool.ParallelFor(static_cast<int>(batch_ * vertical_.input), threads, [&](int line, int) {
+    std::copy_n(x + line * words, words, frame_.data() + line * line_words_ + horizontal_.pad * kernel_.words);
+  });
+  return frame_.data();
+}
+
 const Word* Conv2D::Regroup(const Word* x, ThreadPool& pool) {
   const int words_in = WordsFor(kernel_.groups * kernel_.channels);
   const int words_out = kernel_.groups * kernel_.words;
@@ -150,6 +186,7 @@ void Conv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
   const std::int64_t steps = pixels * blocks * kernel_.taps * kernel_.words;
   const int threads = pool.UsefulThreads(threads_, steps / kernels_->steps_per_microsecond);
 
+  if (!frame_.empty()) words = Enframe(words, threads, pool);
   int ranges = 1;  // of blocks
   if (threads > 1 && !epilogue_.SplitsWords()) ranges = std::min(blocks, CeilDiv(threads * kTasksPerThread, panels));
   pool.ParallelFor(panels * ranges, threads, [&](int task, int thread) {
@@ -175,12 +212,12 @@ void Conv2D::RunPanel(const Word* x, std::int64_t first_pixel, int pixels, int f
       FillRows(x + group * kernel_.words, pixels, panel);
     }
     BinaryTile tile = {};
-    tile.taps = kernel_.taps;
-    tile.words = kernel_.words;
+    tile.taps = spans_;
+    tile.words = span_words_;
     tile.kernel = packed_kernel_.data() + block * block_words;
     tile.values = values_.data() + block * block_values;
     for (int first = 0; first < pixels; first += kernels_->binary_pixels) {
-      tile.rows = panel->rows.data() + static_cast<std::size_t>(first) * kernel_.taps;
+      tile.rows = panel->rows.data() + static_cast<std::size_t>(first) * spans_;
       tile.pixels = std::min(kernels_->binary_pixels, pixels - first);
       tile.value_rows = panel->value_rows.data() + first;
       epilogue_.Finish(tile, first_pixel + first, block);
@@ -196,7 +233,7 @@ void Conv2D::PlacePixels(std::int64_t first_pixel, int pixels, Panel* panel) con
     const int end = pixel + std::min(pixels - pixel, horizontal_.output - column);  // of this row's pixels
     const std::int64_t line = image * vertical_.input + row * vertical_.stride - vertical_.pad;
     const std::int64_t step = horizontal_.stride * PixelSize();
-    std::int64_t origin = (line * horizontal_.input - horizontal_.pad) * PixelSize() + column * step;
+    std::int64_t origin = line * line_words_ + first_word_ + column * step;
     const int row_values = rows_inside_.IndexAt(row) * columns_inside_.count();
     for (; pixel < end; ++pixel, ++column, origin += step) {
       panel->origins[pixel] = origin;
@@ -213,13 +250,13 @@ void Conv2D::PlacePixels(std::int64_t first_pixel, int pixels, Panel* panel) con
 // Fills the panel's table for one group: x points at the group's first channel of the first pixel.
 void Conv2D::FillRows(const Word* x, int pixels, Panel* panel) const {
   for (int first = 0; first < pixels; first += kMaxTilePixels) {
-    const std::int64_t* origins = panel->origins.data() + first;
-    const Word** rows = panel->rows.data() + static_cast<std::size_t>(first) * kernel_.taps;
+    const Word** rows = panel->rows.data() + static_cast<std::size_t>(first) * spans_;
     // A constant number of pointers, for the compiler; nobody reads those past the last pixel.
+    const std::int64_t* origins = panel->origins.data() + first;
     const Word* windows[kMaxTilePixels];
     for (int p = 0; p < kMaxTilePixels; ++p) windows[p] = x + origins[p];
-    for (int tap = 0; tap < kernel_.taps; ++tap) {
-      for (int p = 0; p < kMaxTilePixels; ++p) rows[tap * kMaxTilePixels + p] = windows[p] + tap_offsets_[tap];
+    for (int span = 0; span < spans_; ++span) {
+      for (int p = 0; p < kMaxTilePixels; ++p) rows[span * kMaxTilePixels + p] = windows[p] + span_offsets_[span];
     }
     const int count = std::min(kMaxTilePixels, pixels - first);
     for (int p = 0; p < count; ++p) {
@@ -229,13 +266,14 @@ void Conv2D::FillRows(const Word* x, int pixels, Panel* panel) const {
   }
 }
 
-// Lets the taps of a pixel that lie outside the image read padding.
+// Lets the taps of a pixel that lie outside the image read padding. Of a span, either none or all need it.
 void Conv2D::PadRows(int value_row, const Word** rows) const {
   const TapRange& rows_inside = rows_inside_[value_row / columns_inside_.count()];
   const TapRange& columns_inside = columns_inside_[value_row % columns_inside_.count()];
+  const bool joined = span_words_ > kernel_.words;
   for (int i = 0; i < vertical_.size; ++i) {
-    for (int j = 0; j < horizontal_.size; ++j, rows += kMaxTilePixels) {
-      if (!rows_inside.Contains(i) || !columns_inside.Contains(j)) *rows = padding_row_.data();
+    for (int j = 0; j < (joined ? 1 : horizontal_.size); ++j, rows += kMaxTilePixels) {
+      if (!rows_inside.Contains(i) || (!joined && !columns_inside.Contains(j))) *rows = padding_row_.data();
     }
   }
 }

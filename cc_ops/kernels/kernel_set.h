@@ -165,7 +165,8 @@ struct KernelSet {
   void (*finish_float)(const float* acc, int pixels, int channels, const FloatTransform& transform,
                        const EpilogueStep* steps, int step_count, const BlockOutputs& outputs);
 
-  // The signs of one row of x as WordsFor(channels) words: bit = x < 0, or x < zero_point.
+  // The signs of one row of x as WordsFor(channels) words: bit = x < 0, or x < zero_point. Several rows whose channels
+  // fill their words are one long row, which packs faster.
   void (*pack_float)(const float* x, int channels, Word* words);
   void (*pack_int8)(const std::int8_t* x, int channels, std::int32_t zero_point, Word* words);
 

@@ -28,58 +28,81 @@ struct CountPosition {
 
 // clang-format off
 
-// The vectors ka and kb of the kernel, with the words in registers x0 and x1 of the two pixels: counters a and b.
-#define KERAS_BNN_DIFFER(x0, x1, ka, kb)            \
-  "eor v20.16b, v" x0 ".16b, v" ka ".16b\n"         \
-  "eor v21.16b, v" x1 ".16b, v" ka ".16b\n"         \
-  "eor v22.16b, v" x0 ".16b, v" kb ".16b\n"         \
+// The vectors ka and kb of the kernel, with the words in registers x0 and x1 of the two pixels.
+#define KERAS_BNN_DIFFER(x0, x1, ka, kb)                 \
+  "eor v20.16b, v" x0 ".16b, v" ka ".16b\n"              \
+  "eor v21.16b, v" x1 ".16b, v" ka ".16b\n"              \
+  "eor v22.16b, v" x0 ".16b, v" kb ".16b\n"              \
   "eor v23.16b, v" x1 ".16b, v" kb ".16b\n"
-#define KERAS_BNN_SET(x0, x1, ka, kb, a, b)         \
-  KERAS_BNN_DIFFER(x0, x1, ka, kb)                  \
-  "cnt %[p" a "].16b, v20.16b\n"                    \
-  "cnt %[q" a "].16b, v21.16b\n"                    \
-  "cnt %[p" b "].16b, v22.16b\n"                    \
+
+// The bits that differ, to the counters a and b.
+#define KERAS_BNN_SET(a, b)                              \
+  "cnt %[p" a "].16b, v20.16b\n"                         \
+  "cnt %[q" a "].16b, v21.16b\n"                         \
+  "cnt %[p" b "].16b, v22.16b\n"                         \
   "cnt %[q" b "].16b, v23.16b\n"
-#define KERAS_BNN_ADD(x0, x1, ka, kb, a, b)         \
-  KERAS_BNN_DIFFER(x0, x1, ka, kb)                  \
-  "cnt v20.16b, v20.16b\n"                          \
-  "cnt v21.16b, v21.16b\n"                          \
-  "cnt v22.16b, v22.16b\n"                          \
-  "cnt v23.16b, v23.16b\n"                          \
-  "add %[p" a "].16b, %[p" a "].16b, v20.16b\n"     \
-  "add %[q" a "].16b, %[q" a "].16b, v21.16b\n"     \
-  "add %[p" b "].16b, %[p" b "].16b, v22.16b\n"     \
+#define KERAS_BNN_ADD(a, b)                              \
+  "cnt v20.16b, v20.16b\n"                               \
+  "cnt v21.16b, v21.16b\n"                               \
+  "cnt v22.16b, v22.16b\n"                               \
+  "cnt v23.16b, v23.16b\n"                               \
+  "add %[p" a "].16b, %[p" a "].16b, v20.16b\n"          \
+  "add %[q" a "].16b, %[q" a "].16b, v21.16b\n"          \
+  "add %[p" b "].16b, %[p" b "].16b, v22.16b\n"          \
   "add %[q" b "].16b, %[q" b "].16b, v23.16b\n"
 
-#define KERAS_BNN_WORD(COUNT, x0, x1)                    \
-  "ld1 {v16.4s-v19.4s}, [%[kernel]], #64\n"              \
-  COUNT(x0, x1, "16", "17", "0", "1")                    \
-  COUNT(x0, x1, "18", "19", "2", "3")                    \
-  "ld1 {v16.4s-v19.4s}, [%[kernel]], #64\n"              \
-  COUNT(x0, x1, "16", "17", "4", "5")                    \
-  COUNT(x0, x1, "18", "19", "6", "7")
+#define KERAS_BNN_LOAD_KERNEL "ld1 {v16.4s-v19.4s}, [%[kernel]], #64\n"
+#define KERAS_BNN_LOAD2                                  \
+  "ld2r {v0.4s-v1.4s}, [%[x0]], #8\n"                    \
+  "ld2r {v4.4s-v5.4s}, [%[x1]], #8\n"                    \
+  KERAS_BNN_LOAD_KERNEL
+#define KERAS_BNN_LOAD4                                  \
+  "ld4r {v0.4s-v3.4s}, [%[x0]], #16\n"                   \
+  "ld4r {v4.4s-v7.4s}, [%[x1]], #16\n"                   \
+  KERAS_BNN_LOAD_KERNEL
 
-// A step: 1, 2, 4 or 8 words of x.
+// Words of x, which are loaded, as the first half of their kernel is. The loads that come NEXT start as soon as the
+// registers are free, before the last counts: CPUs that run instructions in order would wait for them else.
+#define KERAS_BNN_WORD(COUNT, x0, x1, NEXT)              \
+  KERAS_BNN_DIFFER(x0, x1, "16", "17")                   \
+  COUNT("0", "1")                                        \
+  KERAS_BNN_DIFFER(x0, x1, "18", "19")                   \
+  KERAS_BNN_LOAD_KERNEL                                  \
+  COUNT("2", "3")                                        \
+  KERAS_BNN_DIFFER(x0, x1, "16", "17")                   \
+  COUNT("4", "5")                                        \
+  KERAS_BNN_DIFFER(x0, x1, "18", "19")                   \
+  NEXT                                                   \
+  COUNT("6", "7")
+#define KERAS_BNN_WORDS2(FIRST, NEXT)                    \
+  KERAS_BNN_WORD(FIRST, "0", "4", KERAS_BNN_LOAD_KERNEL) \
+  KERAS_BNN_WORD(KERAS_BNN_ADD, "1", "5", NEXT)
+#define KERAS_BNN_WORDS4(FIRST, NEXT)                    \
+  KERAS_BNN_WORDS2(FIRST, KERAS_BNN_LOAD_KERNEL)         \
+  KERAS_BNN_WORD(KERAS_BNN_ADD, "2", "6", KERAS_BNN_LOAD_KERNEL) \
+  KERAS_BNN_WORD(KERAS_BNN_ADD, "3", "7", NEXT)
+
+// A step: 1, 2, 4, 6 or 12 words of x.
 #define KERAS_BNN_STEP1(FIRST)                           \
   "ld1r {v0.4s}, [%[x0]], #4\n"                          \
   "ld1r {v4.4s}, [%[x1]], #4\n"                          \
-  KERAS_BNN_WORD(FIRST, "0", "4")
+  KERAS_BNN_LOAD_KERNEL                                  \
+  KERAS_BNN_WORD(FIRST, "0", "4", "")
 #define KERAS_BNN_STEP2(FIRST)                           \
-  "ld2r {v0.4s-v1.4s}, [%[x0]], #8\n"                    \
-  "ld2r {v4.4s-v5.4s}, [%[x1]], #8\n"                    \
-  KERAS_BNN_WORD(FIRST, "0", "4")                        \
-  KERAS_BNN_WORD(KERAS_BNN_ADD, "1", "5")
+  KERAS_BNN_LOAD2                                        \
+  KERAS_BNN_WORDS2(FIRST, "")
 #define KERAS_BNN_STEP4(FIRST)                           \
-  "ld4r {v0.4s-v3.4s}, [%[x0]], #16\n"                   \
-  "ld4r {v4.4s-v7.4s}, [%[x1]], #16\n"                   \
-  KERAS_BNN_WORD(FIRST, "0", "4")                        \
-  KERAS_BNN_WORD(KERAS_BNN_ADD, "1", "5")                \
-  KERAS_BNN_WORD(KERAS_BNN_ADD, "2", "6")                \
-  KERAS_BNN_WORD(KERAS_BNN_ADD, "3", "7")
-
-#define KERAS_BNN_STEP8(FIRST)                           \
-  KERAS_BNN_STEP4(FIRST)                                 \
-  KERAS_BNN_STEP4(KERAS_BNN_ADD)
+  KERAS_BNN_LOAD4                                        \
+  KERAS_BNN_WORDS4(FIRST, "")
+#define KERAS_BNN_STEP6(FIRST)                           \
+  KERAS_BNN_LOAD4                                        \
+  KERAS_BNN_WORDS4(FIRST, KERAS_BNN_LOAD2)               \
+  KERAS_BNN_WORDS2(KERAS_BNN_ADD, "")
+#define KERAS_BNN_STEP12(FIRST)                          \
+  KERAS_BNN_LOAD4                                        \
+  KERAS_BNN_WORDS4(FIRST, KERAS_BNN_LOAD4)               \
+  KERAS_BNN_WORDS4(KERAS_BNN_ADD, KERAS_BNN_LOAD4)       \
+  KERAS_BNN_WORDS4(KERAS_BNN_ADD, "")
 
 // The pointers of a tap, from a table whose taps lie kStride bytes apart, or %[stride].
 #define KERAS_BNN_NEXT_AT_CONSTANT "ldp %[x0], %[x1], [%[rows]], %[stride]\n"
@@ -146,13 +169,15 @@ struct CountPosition {
 template <int kStep>
 inline __attribute__((always_inline)) void CountSteps(int steps, std::int64_t stride, int room, CountPosition* at,
                                                       uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
-  static_assert(kStep == 1 || kStep == 2 || kStep == 4);
+  static_assert(kStep == 1 || kStep == 2 || kStep == 4 || kStep == 12);
   if constexpr (kStep == 1) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP1, KERAS_BNN_NEXT_AT_REGISTER), "r");
   } else if constexpr (kStep == 2) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP2, KERAS_BNN_NEXT_AT_REGISTER), "r");
-  } else {
+  } else if constexpr (kStep == 4) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP4, KERAS_BNN_NEXT_AT_REGISTER), "r");
+  } else {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP12, KERAS_BNN_NEXT_AT_REGISTER), "r");
   }
 }
 
@@ -160,25 +185,33 @@ inline __attribute__((always_inline)) void CountSteps(int steps, std::int64_t st
 template <int kStep, int kStride>
 inline __attribute__((always_inline)) void CountTaps(int room, CountPosition* at,
                                                      uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
-  static_assert(kStep == 2 || kStep == 4 || kStep == 8);
+  static_assert(kStep == 2 || kStep == 4 || kStep == 6 || kStep == 12);
   constexpr int steps = 1, stride = kStride;
   if constexpr (kStep == 2) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP2), "i");
   } else if constexpr (kStep == 4) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP4), "i");
+  } else if constexpr (kStep == 6) {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP6), "i");
   } else {
-    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP8), "i");
+    KERAS_BNN_ASM(KERAS_BNN_RUN_TAPS(KERAS_BNN_STEP12), "i");
   }
 }
 
 #undef KERAS_BNN_DIFFER
 #undef KERAS_BNN_SET
 #undef KERAS_BNN_ADD
+#undef KERAS_BNN_LOAD_KERNEL
+#undef KERAS_BNN_LOAD2
+#undef KERAS_BNN_LOAD4
 #undef KERAS_BNN_WORD
+#undef KERAS_BNN_WORDS2
+#undef KERAS_BNN_WORDS4
 #undef KERAS_BNN_STEP1
 #undef KERAS_BNN_STEP2
 #undef KERAS_BNN_STEP4
-#undef KERAS_BNN_STEP8
+#undef KERAS_BNN_STEP6
+#undef KERAS_BNN_STEP12
 #undef KERAS_BNN_NEXT_AT_CONSTANT
 #undef KERAS_BNN_NEXT_AT_REGISTER
 #undef KERAS_BNN_RUN_TAPS

@@ -48,27 +48,33 @@ class Quantize : public Op {
            const Resources& resources) override {
     const auto tasks = static_cast<int>(CeilDiv<std::int64_t>(rows_, kRowsPerTask));
     const int threads = resources.pool.UsefulThreads(resources.threads, rows_ * channels_ / kElementsPerMicrosecond);
-    const int words = WordsFor(channels_);
     resources.pool.ParallelFor(tasks, threads, [&](int task, int) {
       const std::int64_t first = std::int64_t{task} * kRowsPerTask;
       const std::int64_t end = std::min(first + kRowsPerTask, rows_);
-      for (std::int64_t row = first; row < end; ++row) {
-        Word* out = static_cast<Word*>(outputs[0]) + row * words;
-        if (scaled_) {
-          resources.kernels.pack_scaled(static_cast<const float*>(inputs[0]) + row * channels_, channels_,
-                                        static_cast<const float*>(inputs[1]), static_cast<const float*>(inputs[2]),
-                                        out);
-        } else if (type_ == ElementType::kFloat32) {
-          resources.kernels.pack_float(static_cast<const float*>(inputs[0]) + row * channels_, channels_, out);
-        } else {
-          resources.kernels.pack_int8(static_cast<const std::int8_t*>(inputs[0]) + row * channels_, channels_,
-                                      zero_point_, out);
-        }
+      Word* words = static_cast<Word*>(outputs[0]) + first * WordsFor(channels_);
+      if (!scaled_ && channels_ % kWordBits == 0) {  // the rows' words are those of one long row
+        return Pack(inputs, first * channels_, static_cast<int>((end - first) * channels_), words, resources.kernels);
+      }
+      for (std::int64_t row = first; row < end; ++row, words += WordsFor(channels_)) {
+        Pack(inputs, row * channels_, channels_, words, resources.kernels);
       }
     });
   }
 
  private:
+  // The values from `first`, of one row.
+  void Pack(const std::vector<const void*>& inputs, std::int64_t first, int values, Word* words,
+            const KernelSet& kernels) const {
+    if (type_ == ElementType::kInt8) {
+      kernels.pack_int8(static_cast<const std::int8_t*>(inputs[0]) + first, values, zero_point_, words);
+    } else if (scaled_) {
+      kernels.pack_scaled(static_cast<const float*>(inputs[0]) + first, values, static_cast<const float*>(inputs[1]),
+                          static_cast<const float*>(inputs[2]), words);
+    } else {
+      kernels.pack_float(static_cast<const float*>(inputs[0]) + first, values, words);
+    }
+  }
+
   ElementType type_ = ElementType::kFloat32;
   std::int32_t zero_point_ = 0;
   int channels_ = 1;

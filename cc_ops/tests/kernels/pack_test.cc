@@ -35,7 +35,8 @@ class PackTest : public KernelSetTest {
   }
 };
 
-constexpr int kChannels[] = {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 96, 127, 128, 129, 511, 513};
+constexpr int kChannels[] = {1,  2,  7,  8,   15,  16,  17,  31,  32,  33,  47,  63,
+                             64, 65, 96, 127, 128, 129, 255, 256, 257, 511, 513, 5003};
 
 TEST_P(PackTest, FloatOfEveryWidth) {
   std::uint32_t seed = 100;
@@ -48,28 +49,51 @@ TEST_P(PackTest, FloatOfEveryWidth) {
   }
 }
 
+using Limits = std::numeric_limits<float>;
+const std::vector<float> kSpecials = {0.0f,
+                                      -0.0f,
+                                      Limits::quiet_NaN(),
+                                      -Limits::quiet_NaN(),
+                                      Limits::infinity(),
+                                      -Limits::infinity(),
+                                      Limits::denorm_min(),
+                                      -Limits::denorm_min(),
+                                      Limits::min() / 2,
+                                      -Limits::min() / 2,
+                                      Limits::max(),
+                                      Limits::lowest()};
+
 TEST_P(PackTest, FloatZerosNansSubnormalsInfinities) {
-  using Limits = std::numeric_limits<float>;
-  const std::vector<float> specials = {0.0f,
-                                       -0.0f,
-                                       Limits::quiet_NaN(),
-                                       -Limits::quiet_NaN(),
-                                       Limits::infinity(),
-                                       -Limits::infinity(),
-                                       Limits::denorm_min(),
-                                       -Limits::denorm_min(),
-                                       Limits::min() / 2,
-                                       -Limits::min() / 2,
-                                       Limits::max(),
-                                       Limits::lowest()};
   const std::uint32_t expected = 1u << 5 | 1u << 7 | 1u << 9 | 1u << 11;
   Word word = 0;
-  kernels().pack_float(specials.data(), static_cast<int>(specials.size()), &word);
+  kernels().pack_float(kSpecials.data(), static_cast<int>(kSpecials.size()), &word);
   EXPECT_EQ(word, expected);
   for (std::size_t channels = 1; channels <= 70; ++channels) {  // each one at every place of a vector
     std::vector<float> x;
-    for (std::size_t c = 0; c < channels; ++c) x.push_back(specials[(c * 5 + channels) % specials.size()]);
+    for (std::size_t c = 0; c < channels; ++c) x.push_back(kSpecials[(c * 5 + channels) % kSpecials.size()]);
     ExpectSignsOf(x, Edge::kAfter);
+  }
+}
+
+TEST_P(PackTest, FloatSpecialAtEveryPlaceOfALongRow) {
+  constexpr int kRow = 300;
+  Random random(150);
+  std::vector<float> plain;
+  for (int c = 0; c < kRow; ++c) plain.push_back(random.OneIn(2) ? -1.5f : 0.25f);
+  ExpectSignsOf(plain, Edge::kAfter);
+  std::vector<Word> expected(WordsFor(kRow));
+  for (int c = 0; c < kRow; ++c) expected[c / kWordBits] |= Word{plain[c] < 0.0f} << (c % kWordBits);
+  for (const float special : kSpecials) {
+    for (int c = 0; c < kRow; ++c) {
+      std::vector<float> x = plain;
+      x[c] = special;
+      std::vector<Word> words(WordsFor(kRow));
+      kernels().pack_float(x.data(), kRow, words.data());
+      std::vector<Word> wanted = expected;
+      wanted[c / kWordBits] &= ~(Word{1} << (c % kWordBits));
+      wanted[c / kWordBits] |= Word{special < 0.0f} << (c % kWordBits);
+      ASSERT_EQ(words, wanted) << special << " at " << c;
+    }
   }
 }
 

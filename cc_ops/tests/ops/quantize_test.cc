@@ -31,6 +31,17 @@ TEST_F(QuantizeTest, FloatRows) {
   EXPECT_EQ(harness_.Run<Word>(op_.get(), x, 300), PackSigns(signs, 37));
 }
 
+TEST_F(QuantizeTest, RowsOfWholeWords) {
+  for (const int channels : {32, 64, 96}) {
+    Random random(channels);
+    const std::vector<float> x = random.Floats(3 * 50 * channels);
+    Prepare(Variable(ElementType::kFloat32, {3, 50, channels}));
+    std::vector<int> signs;
+    for (const float value : x) signs.push_back(value < 0.0f ? -1 : 1);
+    EXPECT_EQ(harness_.Run<Word>(op_.get(), x, 150 * channels / kWordBits), PackSigns(signs, channels));
+  }
+}
+
 TEST_F(QuantizeTest, Int8RowsComparedWithTheZeroPoint) {
   Random random(2);
   std::vector<std::int8_t> x;
