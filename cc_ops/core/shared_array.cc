@@ -2,45 +2,51 @@
 
 #include <mutex>
 #include <unordered_map>
-#include <utility>
 
 namespace keras_bnn {
-namespace {
 
 template <typename T>
-class Registry {
+class SharedArrayRegistry {
  public:
-  using Values = std::shared_ptr<const std::vector<T>>;
+  using Entry = typename SharedArray<T>::Entry;
 
-  // The one that arrays share: for good, because arrays may outlive every other static object.
-  static Registry& Instance() {
-    static auto* const instance = new Registry;
+  // The one of all arrays: for good, because arrays may outlive every other static object.
+  static SharedArrayRegistry& Instance() {
+    static auto* const instance = new SharedArrayRegistry;
     return *instance;
   }
 
-  Values Share(std::vector<T> values) {
+  Entry* Share(std::vector<T> values) {
     const std::uint64_t hash = Hash(values);
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (auto entry = entries_.begin(); entry != entries_.end();) {
-      const Values present = entry->second.lock();
-      if (present == nullptr) {
-        entry = entries_.erase(entry);
-        continue;
-      }
-      if (entry->first == hash && *present == values) return present;
-      ++entry;
+    const auto [begin, end] = entries_.equal_range(hash);
+    for (auto entry = begin; entry != end; ++entry) {
+      if (entry->second.values != values) continue;
+      ++entry->second.users;
+      return &entry->second;
     }
-    auto shared = std::make_shared<const std::vector<T>>(std::move(values));
-    entries_.emplace(hash, shared);
-    return shared;
+    return &entries_.emplace(hash, Entry{std::move(values), hash, 1})->second;
+  }
+
+  void Add(Entry* entry) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++entry->users;
+  }
+
+  void Drop(const Entry* entry) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto [begin, end] = entries_.equal_range(entry->hash);
+    for (auto each = begin; each != end; ++each) {
+      if (&each->second != entry) continue;
+      if (--each->second.users == 0) entries_.erase(each);
+      return;
+    }
   }
 
   std::size_t Bytes() {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::size_t bytes = 0;
-    for (const auto& entry : entries_) {
-      if (const Values present = entry.second.lock()) bytes += present->size() * sizeof(T);
-    }
+    for (const auto& entry : entries_) bytes += entry.second.values.size() * sizeof(T);
     return bytes;
   }
 
@@ -55,19 +61,28 @@ class Registry {
   }
 
   std::mutex mutex_;
-  std::unordered_multimap<std::uint64_t, std::weak_ptr<const std::vector<T>>> entries_;
+  std::unordered_multimap<std::uint64_t, Entry> entries_;  // which keep their addresses
 };
 
-}  // namespace
+template <typename T>
+SharedArray<T>::SharedArray(std::vector<T> values)
+    : entry_(SharedArrayRegistry<T>::Instance().Share(std::move(values))) {}
 
 template <typename T>
-SharedArray<T>::SharedArray(std::vector<T> values) : values_(Registry<T>::Instance().Share(std::move(values))) {}
+SharedArray<T>::SharedArray(const SharedArray& other) : entry_(other.entry_) {
+  if (entry_ != nullptr) SharedArrayRegistry<T>::Instance().Add(entry_);
+}
+
+template <typename T>
+SharedArray<T>::~SharedArray() {
+  if (entry_ != nullptr) SharedArrayRegistry<T>::Instance().Drop(entry_);
+}
 
 template class SharedArray<Word>;
 template class SharedArray<std::int32_t>;
 
 std::size_t SharedArrayBytes() {
-  return Registry<Word>::Instance().Bytes() + Registry<std::int32_t>::Instance().Bytes();
+  return SharedArrayRegistry<Word>::Instance().Bytes() + SharedArrayRegistry<std::int32_t>::Instance().Bytes();
 }
 
 }  // namespace keras_bnn

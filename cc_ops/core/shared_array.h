@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/layout.h"
@@ -19,13 +19,31 @@ class SharedArray {
   SharedArray() = default;
   SharedArray(std::vector<T> values);  // NOLINT(google-explicit-constructor): stands in for a vector
 
-  const T* data() const { return values_ == nullptr ? nullptr : values_->data(); }
-  std::size_t size() const { return values_ == nullptr ? 0 : values_->size(); }
+  SharedArray(const SharedArray& other);
+  SharedArray(SharedArray&& other) noexcept : entry_(std::exchange(other.entry_, nullptr)) {}
+  ~SharedArray();
+  SharedArray& operator=(SharedArray other) noexcept {
+    std::swap(entry_, other.entry_);
+    return *this;
+  }
+
+  const T* data() const { return entry_ == nullptr ? nullptr : entry_->values.data(); }
+  std::size_t size() const { return entry_ == nullptr ? 0 : entry_->values.size(); }
   bool empty() const { return size() == 0; }
   std::size_t bytes() const { return size() * sizeof(T); }
 
  private:
-  std::shared_ptr<const std::vector<T>> values_;
+  template <typename>
+  friend class SharedArrayRegistry;
+
+  // std::shared_ptr would count users too, but that of libstdc++ 12 asks for a newer glibc than this library may.
+  struct Entry {
+    const std::vector<T> values;
+    const std::uint64_t hash;
+    int users;
+  };
+
+  Entry* entry_ = nullptr;
 };
 
 // The bytes of all arrays, each counted once however many share it.

@@ -51,7 +51,7 @@ class Delegate {
   struct Node {
     Delegate* delegate;
     const TfLiteContext* context;
-    std::shared_ptr<Arena> arena;
+    Arena* arena;  // of all nodes with this context, the last of which frees it
     Partition partition;
   };
 
@@ -62,8 +62,6 @@ class Delegate {
   static TfLiteStatus PreparePartition(TfLiteContext* context, TfLiteNode* node);
   static TfLiteStatus RunPartition(TfLiteContext* context, TfLiteNode* node);
   static const char* SummarizePartition(const TfLiteContext* context, const TfLiteNode* node);
-
-  std::shared_ptr<Arena> ArenaOf(const TfLiteContext* context);
 
   TfLiteDelegate base_ = {};
   const DelegateOptions options_;
@@ -143,11 +141,17 @@ void* Delegate::InitPartition(TfLiteContext* context, const char* buffer, std::s
   std::unique_ptr<Node> node;
   Guarded(context, [&] {
     const DelegateOptions& options = delegate->options_;
-    const std::shared_ptr<Arena> arena = delegate->ArenaOf(context);
+    const std::lock_guard<std::mutex> lock(delegate->mutex_);
+    const auto same = [&](const Node* other) { return other->context == context; };
+    const auto other = std::find_if(delegate->nodes_.begin(), delegate->nodes_.end(), same);
+    const bool first = other == delegate->nodes_.end();
+    std::unique_ptr<Arena> own(first ? new Arena : nullptr);
+    Arena* arena = first ? own.get() : (*other)->arena;
     node.reset(new Node{
         delegate, context, arena, {context, params, *options.kernels, &delegate->pool_, options.profile, arena}});
-    const std::lock_guard<std::mutex> lock(delegate->mutex_);
     delegate->nodes_.push_back(node.get());
+    ++arena->users;
+    own.release();
     return kTfLiteOk;
   });
   return node.release();  // null makes PreparePartition fail; the reason is reported already
@@ -159,6 +163,7 @@ void Delegate::FreePartition(TfLiteContext*, void* buffer) {
   const std::lock_guard<std::mutex> lock(node->delegate->mutex_);
   auto& nodes = node->delegate->nodes_;
   nodes.erase(std::remove(nodes.begin(), nodes.end(), node.get()), nodes.end());
+  if (--node->arena->users == 0) delete node->arena;
 }
 
 TfLiteStatus Delegate::PreparePartition(TfLiteContext* context, TfLiteNode* base) {
@@ -181,15 +186,6 @@ TfLiteStatus Delegate::RunPartition(TfLiteContext* context, TfLiteNode* base) {
 const char* Delegate::SummarizePartition(const TfLiteContext*, const TfLiteNode* base) {
   const auto* node = static_cast<const Node*>(base->user_data);
   return node == nullptr ? nullptr : node->partition.summary().c_str();
-}
-
-// The one that the other partitions of the interpreter have, or a new one.
-std::shared_ptr<Arena> Delegate::ArenaOf(const TfLiteContext* context) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  for (const Node* node : nodes_) {
-    if (node->context == context) return node->arena;
-  }
-  return std::make_shared<Arena>();
 }
 
 int Delegate::Profile(KerasBnnOpProfile* ops, int capacity) {

@@ -51,8 +51,8 @@ std::string Partition::Step::Name() const {
 }
 
 Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels,
-                     ThreadPool* pool, bool profile, std::shared_ptr<Arena> arena)
-    : kernels_(&kernels), pool_(pool), profile_(profile), arena_(std::move(arena)) {
+                     ThreadPool* pool, bool profile, Arena* arena)
+    : kernels_(&kernels), pool_(pool), profile_(profile), arena_(arena) {
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
   std::set<int> used;  // tensors that a step has read or written
   for (int i = 0; i < nodes.size; ++i) {
@@ -216,16 +216,16 @@ void Partition::PlanArena(const TfLiteContext* context) {
       offset = std::max(offset, end);
     }
     activation_bytes_ = std::max(activation_bytes_, offset + sizes[i]);
-    if (activation_bytes_ > arena_->max_size() - kArenaAlignment) throw std::bad_alloc();
+    if (activation_bytes_ > arena_->bytes.max_size() - kArenaAlignment) throw std::bad_alloc();
     inner_[i].second.offset = static_cast<std::size_t>(offset);
   }
-  arena_->resize(std::max(arena_->size(), static_cast<std::size_t>(activation_bytes_) + kArenaAlignment));
+  arena_->bytes.resize(std::max(arena_->bytes.size(), static_cast<std::size_t>(activation_bytes_) + kArenaAlignment));
 }
 
 void Partition::Run(TfLiteContext* context) {
   const KeepSubnormals keep_subnormals;
-  const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_->data()) % kArenaAlignment;
-  unsigned char* arena = arena_->data() + (kArenaAlignment - misalignment);
+  const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_->bytes.data()) % kArenaAlignment;
+  unsigned char* arena = arena_->bytes.data() + (kArenaAlignment - misalignment);
   const auto data = [&](int index) -> void* {
     if (index == kTfLiteOptionalTensor) return nullptr;
     const Inner* inner = FindInner(index);

@@ -20,14 +20,18 @@
 
 namespace keras_bnn {
 
-using Arena = std::vector<unsigned char>;
+// Memory for the tensors between ops.
+struct Arena {
+  std::vector<unsigned char> bytes;
+  int users = 0;  // partitions of one interpreter
+};
 
 class Partition {
  public:
   // Reads the original nodes; only possible while the runtime initialises the partition. Refuses options it cannot
   // read.
   Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels, ThreadPool* pool,
-            bool profile, std::shared_ptr<Arena> arena);
+            bool profile, Arena* arena);
 
   // Sizes all tensors from the inputs' present sizes and plans the arena.
   void Prepare(TfLiteContext* context);
@@ -78,7 +82,7 @@ class Partition {
   std::vector<Step> steps_;
   std::vector<std::pair<int, Inner>> inner_;  // by tensor index
   std::uint64_t activation_bytes_ = 0;        // that inner_ takes; of 64 bits, also where addresses have 32
-  const std::shared_ptr<Arena> arena_;
+  Arena* const arena_;                        // the interpreter's
 };
 
 }  // namespace keras_bnn

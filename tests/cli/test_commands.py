@@ -159,7 +159,7 @@ class TestBenchmark:
         assert (one["threads"], two["threads"]) == (1, 2)
         assert one["activations"] == two["activations"] > 0
         assert one["weights"] == two["weights"] > 40 * 70 // 8
-        assert two["scratch"] == 2 * one["scratch"] > 0
+        assert two["scratch"] > one["scratch"] > 0
 
     def test_profile(self, files, capsys: pytest.CaptureFixture[str]) -> None:
         argv = ["benchmark", str(files.packed), "--seconds", "0.05", "--json", "--threads", "2", "--batch", "3"]
