@@ -19,11 +19,10 @@ void SubtractCounts(const BinaryTile& tile, int shift, std::int32_t* acc) {
   const std::int32_t bits = kWordBits * tile.words * tile.taps;
   const std::int64_t pixels = tile.pixels, block = kBlockChannels;
   const std::int64_t next_tile = (std::int64_t{tile.taps} - 1) * kMaxTilePixels * sizeof(Word*);  // in tile.rows
-  std::int64_t lanes, channel, pixel, group, word, columns, left;
+  std::int64_t lanes, channel, pixel, group, word, columns, left, last_four;
   const Word* k;
   const Word* const* table;
   const void *row, *x0, *x1;
-  std::int64_t last_four;
   // clang-format off
   __asm__ volatile(
       ".arch_extension sme\n"

@@ -115,15 +115,15 @@ struct ToBits {
 #define KERAS_BNN_FINISH(s, p, v) \
   bits = finish.Vector(pixel + p, first, v, some##v, svreinterpret_s32(s), values, bits)
 
-#define KERAS_BNN_FINISH_PIXEL(p)                          \
-  if constexpr (p < P) {                                   \
-    svuint32_t bits = zero;                                \
+#define KERAS_BNN_FINISH_PIXEL(p)                                                  \
+  if constexpr (p < P) {                                                           \
+    svuint32_t bits = zero;                                                        \
     const std::int32_t* values = tile.values + tile.value_rows[pixel + p] + first; \
-    KERAS_BNN_FINISH(s##p##0, p, 0);                       \
-    KERAS_BNN_FINISH(s##p##1, p, 1);                       \
-    if constexpr (V > 2) KERAS_BNN_FINISH(s##p##2, p, 2);  \
-    if constexpr (V > 2) KERAS_BNN_FINISH(s##p##3, p, 3);  \
-    finish.Pixel(pixel + p, first, bits);                  \
+    KERAS_BNN_FINISH(s##p##0, p, 0);                                               \
+    KERAS_BNN_FINISH(s##p##1, p, 1);                                               \
+    if constexpr (V > 2) KERAS_BNN_FINISH(s##p##2, p, 2);                          \
+    if constexpr (V > 2) KERAS_BNN_FINISH(s##p##3, p, 3);                          \
+    finish.Pixel(pixel + p, first, bits);                                          \
   }
 // clang-format on
 
