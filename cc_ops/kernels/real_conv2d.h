@@ -70,6 +70,7 @@ class RealConv2D {
   int RowsApart() const;
   Panel PanelAt(int index) const;
   void RunPanel(const X* x, const Panel& panel, int first_block, int end_block, Scratch* scratch) const;
+  void RunBits(const Panel& panel, int first_block, int blocks, Scratch* scratch) const;
   void RunBlock(const Panel& panel, int block, Scratch* scratch) const;
   const unsigned char* ExpandedChunk(int block, const Chunk& chunk, Scratch* scratch) const;
   void CopyRows(const X* x, const Panel& panel, Scratch* scratch) const;
@@ -77,8 +78,9 @@ class RealConv2D {
   void CopyColumns(const X* row, std::int64_t first_column, std::int64_t columns, X* to) const;
 
   std::int64_t Steps() const { return std::int64_t{kernel_.taps} * kernel_.channels; }
-  int RowLength() const { return static_cast<int>(Steps() / vertical_.size); }  // values of a row of taps
-  std::int64_t FirstPixel(const Panel& panel, int row) const {                  // of the outputs
+  int RowLength() const { return static_cast<int>(Steps() / vertical_.size); }                // values of a row of taps
+  std::int64_t PixelStep() const { return std::int64_t{pixel_columns_} * kernel_.channels; }  // copied values
+  std::int64_t FirstPixel(const Panel& panel, int row) const {                                // of the outputs
     return (panel.image * vertical_.output + panel.row + row) * horizontal_.output + panel.column;
   }
   std::int64_t CopiedColumns(int pixels) const {
