@@ -65,19 +65,55 @@ struct FloatTile {
   }
 };
 
+// One pixel, from bits: each becomes the sign bit of its lane, of a weight +1 or -1.
+inline void AccumulateFloatBits(const RealRows<float>& x, int /*pixels*/, const Word* kernel, std::int64_t block_words,
+                                int blocks, const float* start, float* acc) {
+  static const std::int32_t kShift[4] = {31, 30, 29, 28};
+  constexpr int kVectors = kBlockChannels / 4;
+  const int32x4_t first_shift = vld1q_s32(kShift);
+  const uint32x4_t sign_bit = vdupq_n_u32(0x80000000u);
+  for (int b = 0; b < blocks; ++b, kernel += block_words, start += kBlockChannels, acc += kBlockChannels) {
+    const Word* words = kernel;
+    float32x4_t sums[kVectors];
+    for (int i = 0; i < kVectors; ++i) sums[i] = vld1q_f32(start + 4 * i);
+    for (int row = 0; row < x.count; ++row) {
+      const float* values = x.rows[row] + x.first;
+      for (int v = 0; v < x.length; ++v, ++words) {
+        const float32x4_t value = vld1q_dup_f32(values + v);
+        const uint32x4_t word = vld1q_dup_u32(words);
+        for (int i = 0; i < kVectors; ++i) {
+          const uint32x4_t bits = vshlq_u32(word, vsubq_s32(first_shift, vdupq_n_s32(4 * i)));
+          const float32x4_t weights = vbslq_f32(sign_bit, vreinterpretq_f32_u32(bits), vdupq_n_f32(1.0f));
+          sums[i] = vfmaq_f32(sums[i], value, weights);
+        }
+      }
+    }
+    for (int i = 0; i < kVectors; ++i) vst1q_f32(acc + 4 * i, sums[i]);
+  }
+}
+
 // Two bytes anywhere in memory.
 typedef std::uint16_t __attribute__((aligned(1), may_alias)) ValuePair;
 
 // A mask of 8 bits for each weight, all ones where it is -1: two values at a time as [channel][value], and the last one
 // of an odd row as [channel].
 inline void ExpandPairs(const Word* kernel, int rows, int length, void* expanded) {
+  static const std::uint8_t kOwnBit[16] = {1, 1, 2, 2, 4, 4, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128};
+  const uint8x16_t own_bit = vld1q_u8(kOwnBit);
   auto* masks = static_cast<std::uint8_t*>(expanded);
   for (int row = 0; row < rows; ++row, kernel += length) {
-    for (int v = 0; v < length; v += 2) {
-      const int values = v + 1 < length ? 2 : 1;
-      for (int i = 0; i < kBlockChannels; ++i) {
-        for (int j = 0; j < values; ++j) *masks++ = static_cast<std::uint8_t>((kernel[v + j] >> i & 1u) * 0xffu);
-      }
+    int v = 0;
+    for (; v + 2 <= length; v += 2, masks += 2 * kBlockChannels) {
+      const uint8x8_t words = vld1_u8(reinterpret_cast<const std::uint8_t*>(kernel + v));
+      // Lane i has the bytes i of both words: bits of 8 channels.
+      const uint16x4_t bits = vreinterpret_u16_u8(vzip1_u8(words, vext_u8(words, words, 4)));
+      vst1q_u8(masks, vtstq_u8(vreinterpretq_u8_u16(vdupq_lane_u16(bits, 0)), own_bit));
+      vst1q_u8(masks + 16, vtstq_u8(vreinterpretq_u8_u16(vdupq_lane_u16(bits, 1)), own_bit));
+      vst1q_u8(masks + 32, vtstq_u8(vreinterpretq_u8_u16(vdupq_lane_u16(bits, 2)), own_bit));
+      vst1q_u8(masks + 48, vtstq_u8(vreinterpretq_u8_u16(vdupq_lane_u16(bits, 3)), own_bit));
+    }
+    if (v < length) {
+      for (int i = 0; i < kBlockChannels; ++i) *masks++ = static_cast<std::uint8_t>((kernel[v] >> i & 1u) * 0xffu);
     }
   }
 }
@@ -139,8 +175,13 @@ struct ByteTile {
 };
 
 struct NeonReal {
-  static constexpr FloatKernels kFloats = {
-      1, kBlockChannels * sizeof(float), ExpandFloats, 0, AccumulateTiles<FloatTile, kFloatPixels>, 0, nullptr};
+  static constexpr FloatKernels kFloats = {1,
+                                           kBlockChannels * sizeof(float),
+                                           ExpandFloats,
+                                           0,
+                                           AccumulateTiles<FloatTile, kFloatPixels>,
+                                           1,
+                                           AccumulateFloatBits};
   static constexpr ByteKernels kBytes = {
       1, kBlockChannels, ExpandPairs, 255, AccumulateRuns<ByteTile, kBytePixels, kRunValues, 1, kBlockChannels>,
       0, nullptr};

@@ -34,8 +34,9 @@ void ResizeForAligned(std::int64_t size, std::vector<T>* values) {
 
 template <typename Vector>
 auto* AlignedData(Vector& values) {
-  const std::size_t past = reinterpret_cast<std::uintptr_t>(values.data()) % kCacheLine;
-  return values.data() + (kCacheLine - past) / sizeof(values[0]);
+  constexpr std::size_t kLineValues = kCacheLine / sizeof(values[0]);
+  const std::size_t first = reinterpret_cast<std::uintptr_t>(values.data()) / sizeof(values[0]);
+  return values.data() + (kLineValues - first % kLineValues);
 }
 
 float* CopyValues(const float* from, std::int64_t count, unsigned char, float* to) {

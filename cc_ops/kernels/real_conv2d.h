@@ -5,10 +5,9 @@
 // beside 32 or more output channels. int8 x becomes uint8 on the way; its zero point, and that of uint8 x, is taken off
 // in the start of the sums.
 //
-//     for each panel: some rows and columns of the output     one task of the thread pool is a panel and a range of
-//     blocks
+//     for each panel: rows and columns of the output   a task of the thread pool is a panel and a range of blocks
 //       for each block of 32 output channels
-//         for each row of the panel                           x and the sums stay in the L1 cache
+//         for each row of the panel                    x and the sums stay in the L1 cache
 //
 // A dense layer is the case of one tap, and all pixels of all images are one row then.
 #ifndef KERAS_BNN_KERNELS_REAL_CONV2D_H_

@@ -25,21 +25,21 @@ inline void ExpandFloats(const Word* kernel, int rows, int length, void* expande
 template <template <int> class Tile, int kPixels, typename X, typename Acc>
 void AccumulateTiles(const RealRows<X>& x, int pixels, const void* kernel, const Acc* start, int start_step, Acc* acc) {
   RealRows<X> tile = x;
-  const auto advance = [&](int count) {
-    pixels -= count;
-    tile.first += count * x.step;
-    start += count * start_step;
-    acc += count * kBlockChannels;
-  };
   // The last tiles are no smaller than half a tile, as far as there are enough pixels.
-  for (; pixels == kPixels || pixels >= kPixels + (kPixels + 1) / 2; advance(kPixels)) {
+  for (; pixels == kPixels || pixels >= kPixels + (kPixels + 1) / 2; pixels -= kPixels) {
     Tile<kPixels>::Run(tile, kernel, start, start_step, acc);
+    tile.first += kPixels * x.step;
+    start += kPixels * start_step;
+    acc += kPixels * kBlockChannels;
   }
   if constexpr (kPixels > 1) {
     while (pixels > 0) {
       const int count = pixels > kPixels ? (pixels + 1) / 2 : pixels;
       DispatchTile<Tile, kPixels - 1>(count, tile, kernel, start, start_step, acc);
-      advance(count);
+      tile.first += count * x.step;
+      start += count * start_step;
+      acc += count * kBlockChannels;
+      pixels -= count;
     }
   }
 }
