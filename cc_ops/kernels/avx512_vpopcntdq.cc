@@ -1,4 +1,4 @@
-// AVX-512 with VPOPCNTDQ: 16 channels per register, two registers per block, tiles of 8 pixels.
+// AVX-512 with VPOPCNTDQ and VNNI: 16 channels per register, two registers per block, tiles of 8 pixels.
 //
 // Registers of the functions for binary x: 16 accumulators, 2 kernel words, 1 broadcast x, temporaries. Bound: one
 // vpopcntd per 512 binary multiply-accumulates; per word and pixel 2 x (xor, popcount, add) and one broadcast load.

@@ -91,10 +91,11 @@ struct FloatTile {
 };
 
 struct NeonReal {
-  static constexpr FloatKernels kFloats = {1, kBlockChannels * sizeof(float), ExpandFloats, 0,
-                                           AccumulateTiles<FloatTile, kFloatPixels>};
-  static constexpr ByteKernels kBytes = {1, kBlockChannels, ExpandPairs, 255,
-                                         AccumulateRuns<ByteTile, kBytePixels, kRunValues, 1, kBlockChannels>};
+  static constexpr FloatKernels kFloats = {
+      1, kBlockChannels * sizeof(float), ExpandFloats, 0, AccumulateTiles<FloatTile, kFloatPixels>, 0, nullptr};
+  static constexpr ByteKernels kBytes = {
+      1, kBlockChannels, ExpandPairs, 255, AccumulateRuns<ByteTile, kBytePixels, kRunValues, 1, kBlockChannels>,
+      0, nullptr};
 };
 
 }  // namespace

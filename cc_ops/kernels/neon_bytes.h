@@ -20,13 +20,22 @@ typedef std::uint16_t __attribute__((aligned(1), may_alias)) ValuePair;
 // A mask of 8 bits for each weight, all ones where it is -1: two values at a time as [channel][value], and the last one
 // of an odd row as [channel].
 inline void ExpandPairs(const Word* kernel, int rows, int length, void* expanded) {
+  static const std::uint8_t kOwnBit[16] = {1, 1, 2, 2, 4, 4, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128};
+  const uint8x16_t own_bit = vld1q_u8(kOwnBit);
   auto* masks = static_cast<std::uint8_t*>(expanded);
   for (int row = 0; row < rows; ++row, kernel += length) {
-    for (int v = 0; v < length; v += 2) {
-      const int values = v + 1 < length ? 2 : 1;
-      for (int i = 0; i < kBlockChannels; ++i) {
-        for (int j = 0; j < values; ++j) *masks++ = static_cast<std::uint8_t>((kernel[v + j] >> i & 1u) * 0xffu);
-      }
+    int v = 0;
+    for (; v + 2 <= length; v += 2, masks += 2 * kBlockChannels) {
+      const uint8x8_t words = vld1_u8(reinterpret_cast<const std::uint8_t*>(kernel + v));
+      // Lane i has the bytes i of both words: bits of 8 channels.
+      const uint16x4_t bits = vreinterpret_u16_u8(vzip_u8(words, vext_u8(words, words, 4)).val[0]);
+      vst1q_u8(masks, vtstq_u8(vreinterpretq_u8_u16(vdupq_lane_u16(bits, 0)), own_bit));
+      vst1q_u8(masks + 16, vtstq_u8(vreinterpretq_u8_u16(vdupq_lane_u16(bits, 1)), own_bit));
+      vst1q_u8(masks + 32, vtstq_u8(vreinterpretq_u8_u16(vdupq_lane_u16(bits, 2)), own_bit));
+      vst1q_u8(masks + 48, vtstq_u8(vreinterpretq_u8_u16(vdupq_lane_u16(bits, 3)), own_bit));
+    }
+    if (v < length) {
+      for (int i = 0; i < kBlockChannels; ++i) *masks++ = static_cast<std::uint8_t>((kernel[v] >> i & 1u) * 0xffu);
     }
   }
 }

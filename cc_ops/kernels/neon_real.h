@@ -64,11 +64,44 @@ struct FloatTile {
   }
 };
 
+// One pixel, from bits: each becomes the sign bit of its lane, of a weight +1 or -1.
+inline void AccumulateFloatBits(const RealRows<float>& x, int /*pixels*/, const Word* kernel, std::int64_t block_words,
+                                int blocks, const float* start, float* acc) {
+  static const std::int32_t kShift[4] = {31, 30, 29, 28};
+  constexpr int kVectors = kBlockChannels / 4;
+  const int32x4_t first_shift = vld1q_s32(kShift);
+  const uint32x4_t sign_bit = vdupq_n_u32(0x80000000u);
+  for (int b = 0; b < blocks; ++b, kernel += block_words, start += kBlockChannels, acc += kBlockChannels) {
+    const Word* words = kernel;
+    float32x4_t sums[kVectors];
+    for (int i = 0; i < kVectors; ++i) sums[i] = vld1q_f32(start + 4 * i);
+    for (int row = 0; row < x.count; ++row) {
+      const float* values = x.rows[row] + x.first;
+      for (int v = 0; v < x.length; ++v, ++words) {
+        const float32x4_t value = vld1q_dup_f32(values + v);
+        const uint32x4_t word = vld1q_dup_u32(words);
+        for (int i = 0; i < kVectors; ++i) {
+          const uint32x4_t bits = vshlq_u32(word, vsubq_s32(first_shift, vdupq_n_s32(4 * i)));
+          const float32x4_t weights = vbslq_f32(sign_bit, vreinterpretq_f32_u32(bits), vdupq_n_f32(1.0f));
+          sums[i] = vfmaq_f32(sums[i], value, weights);
+        }
+      }
+    }
+    for (int i = 0; i < kVectors; ++i) vst1q_f32(acc + 4 * i, sums[i]);
+  }
+}
+
 struct NeonReal {
-  static constexpr FloatKernels kFloats = {1, kBlockChannels * sizeof(float), ExpandFloats, 0,
-                                           AccumulateTiles<FloatTile, kFloatPixels>};
-  static constexpr ByteKernels kBytes = {1, kBlockChannels, ExpandPairs, 255,
-                                         AccumulateRuns<ByteTile, kBytePixels, kRunValues, 1, kBlockChannels>};
+  static constexpr FloatKernels kFloats = {1,
+                                           kBlockChannels * sizeof(float),
+                                           ExpandFloats,
+                                           0,
+                                           AccumulateTiles<FloatTile, kFloatPixels>,
+                                           1,
+                                           AccumulateFloatBits};
+  static constexpr ByteKernels kBytes = {
+      1, kBlockChannels, ExpandPairs, 255, AccumulateRuns<ByteTile, kBytePixels, kRunValues, 1, kBlockChannels>,
+      0, nullptr};
 };
 
 }  // namespace

@@ -34,8 +34,9 @@ void ResizeForAligned(std::int64_t size, std::vector<T>* values) {
 
 template <typename Vector>
 auto* AlignedData(Vector& values) {
-  const std::size_t past = reinterpret_cast<std::uintptr_t>(values.data()) % kCacheLine;
-  return values.data() + (kCacheLine - past) / sizeof(values[0]);
+  constexpr std::size_t kLineValues = kCacheLine / sizeof(values[0]);
+  const std::size_t first = reinterpret_cast<std::uintptr_t>(values.data()) / sizeof(values[0]);
+  return values.data() + (kLineValues - first % kLineValues);
 }
 
 float* CopyValues(const float* from, std::int64_t count, unsigned char, float* to) {
@@ -107,11 +108,12 @@ void RealConv2D<X>::Resize(std::int64_t batch, const Window& vertical, const Win
   panel_rows_ = static_cast<int>(std::clamp<std::int64_t>(panel_rows, 1, vertical_.output));
 
   const int copied_rows = vertical_.size + (panel_rows_ - 1) * std::min(vertical_.size, RowsApart());
+  const int sum_rows = one_chunk ? 1 : panel_rows_;
   scratch_.resize(threads);
   for (Scratch& scratch : scratch_) {
     scratch.values.resize(copied_rows * CopiedColumns(panel_columns_) * kernel_.channels + kReadAhead);
     scratch.rows.resize(static_cast<std::size_t>(panel_rows_) * vertical_.size);
-    ResizeForAligned((one_chunk ? 1 : panel_rows_) * panel_columns_ * kBlockChannels, &scratch.acc);
+    ResizeForAligned(std::max(kMostBlocks, sum_rows * panel_columns_) * kBlockChannels, &scratch.acc);
     if (expanded_.empty()) ResizeForAligned(kChunkBytes, &scratch.expanded);
   }
 }
@@ -203,7 +205,32 @@ void RealConv2D<X>::RunPanel(const X* x, const Panel& panel, int first_block, in
       group = block / kernel_.group_blocks();
       CopyRows(x + panel.image * image_values + std::int64_t{group} * kernel_.channels, panel, scratch);
     }
-    RunBlock(panel, block, scratch);
+    if (expanded_.empty() && panel.columns <= kernels_->few_pixels) {
+      int blocks = 1;
+      if (panel.columns == 1) {
+        blocks = std::min({kMostBlocks, end_block - block, (group + 1) * kernel_.group_blocks() - block});
+      }
+      RunBits(panel, block, blocks, scratch);
+      block += blocks - 1;
+    } else {
+      RunBlock(panel, block, scratch);
+    }
+  }
+}
+
+template <typename X>
+void RealConv2D<X>::RunBits(const Panel& panel, int first_block, int blocks, Scratch* scratch) const {
+  Acc* acc = AlignedData(scratch->acc);
+  const Word* kernel = packed_kernel_.data() + first_block * Steps();
+  const Acc* start = start_.data() + std::int64_t{first_block} * kBlockChannels;
+  for (int row = 0; row < panel.rows; ++row) {
+    const X* const* rows = scratch->rows.data() + row * vertical_.size;
+    const RealRows<X> x = {rows, vertical_.size, RowLength(), 0, PixelStep()};
+    kernels_->accumulate_bits(x, panel.columns, kernel, Steps(), blocks, start, acc);
+    for (int i = 0; i < blocks; ++i) {
+      epilogue_.Finish(acc + i * panel.columns * kBlockChannels, FirstPixel(panel, row), panel.columns,
+                       first_block + i);
+    }
   }
 }
 
@@ -219,9 +246,8 @@ void RealConv2D<X>::RunBlock(const Panel& panel, int block, Scratch* scratch) co
       Acc* sums = acc + row * row_acc;
       const Acc* start = is_first ? start_.data() + std::int64_t{block} * kBlockChannels : sums;
       const X* const* rows = scratch->rows.data() + row * vertical_.size + chunk.first_row;
-      kernels_->accumulate(
-          {rows, chunk.rows, chunk.values, chunk.first_value, std::int64_t{pixel_columns_} * kernel_.channels},
-          panel.columns, kernel, start, is_first ? 0 : kBlockChannels, sums);
+      const RealRows<X> x = {rows, chunk.rows, chunk.values, chunk.first_value, PixelStep()};
+      kernels_->accumulate(x, panel.columns, kernel, start, is_first ? 0 : kBlockChannels, sums);
       if (is_last) epilogue_.Finish(sums, FirstPixel(panel, row), panel.columns, block);
     }
   }

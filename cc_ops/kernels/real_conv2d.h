@@ -5,10 +5,9 @@
 // beside 32 or more output channels. int8 x becomes uint8 on the way; its zero point, and that of uint8 x, is taken off
 // in the start of the sums.
 //
-//     for each panel: some rows and columns of the output     one task of the thread pool is a panel and a range of
-//     blocks
+//     for each panel: rows and columns of the output   a task of the thread pool is a panel and a range of blocks
 //       for each block of 32 output channels
-//         for each row of the panel                           x and the sums stay in the L1 cache
+//         for each row of the panel                    x and the sums stay in the L1 cache
 //
 // A dense layer is the case of one tap, and all pixels of all images are one row then.
 #ifndef KERAS_BNN_KERNELS_REAL_CONV2D_H_
@@ -74,6 +73,7 @@ class RealConv2D {
   int RowsApart() const;
   Panel PanelAt(int index) const;
   void RunPanel(const X* x, const Panel& panel, int first_block, int end_block, Scratch* scratch) const;
+  void RunBits(const Panel& panel, int first_block, int blocks, Scratch* scratch) const;
   void RunBlock(const Panel& panel, int block, Scratch* scratch) const;
   const unsigned char* ExpandedChunk(int block, const Chunk& chunk, Scratch* scratch) const;
   void CopyRows(const X* x, const Panel& panel, Scratch* scratch) const;
@@ -81,8 +81,9 @@ class RealConv2D {
   void CopyColumns(const X* row, std::int64_t first_column, std::int64_t columns, X* to) const;
 
   std::int64_t Steps() const { return std::int64_t{kernel_.taps} * kernel_.channels; }
-  int RowLength() const { return static_cast<int>(Steps() / vertical_.size); }  // values of a row of taps
-  std::int64_t FirstPixel(const Panel& panel, int row) const {                  // of the outputs
+  int RowLength() const { return static_cast<int>(Steps() / vertical_.size); }                // values of a row of taps
+  std::int64_t PixelStep() const { return std::int64_t{pixel_columns_} * kernel_.channels; }  // copied values
+  std::int64_t FirstPixel(const Panel& panel, int row) const {                                // of the outputs
     return (panel.image * vertical_.output + panel.row + row) * horizontal_.output + panel.column;
   }
   std::int64_t CopiedColumns(int pixels) const {

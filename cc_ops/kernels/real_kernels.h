@@ -19,6 +19,9 @@ namespace keras_bnn {
 // Values that must be readable behind those of a row's last pixel; they do not count.
 constexpr int kReadAhead = 3;
 
+// The most blocks of accumulate_bits.
+constexpr int kMostBlocks = 4;
+
 // The parts of a row that are expanded apart from each other begin at multiples of this.
 constexpr int kExpandedTogether = 4;
 
@@ -46,6 +49,13 @@ struct RealKernels {
   // The sum of a pixel begins with start[pixel * start_step + channel]; start may be acc. acc is [pixel][32]. Integers
   // wrap around, so that only the sum in the end must fit.
   void (*accumulate)(const RealRows<X>& x, int pixels, const void* kernel, const Acc* start, int start_step, Acc* acc);
+
+  // For at most `few_pixels` pixels a kernel is not worth expanding: then accumulate_bits gives the same sums straight
+  // from the bits. For a single pixel it takes up to kMostBlocks blocks at once, so that their sums do not wait for
+  // each other: kernel + block * block_words is that of a block; start is [block][32], acc is [block][pixel][32].
+  int few_pixels;
+  void (*accumulate_bits)(const RealRows<X>& x, int pixels, const Word* kernel, std::int64_t block_words, int blocks,
+                          const Acc* start, Acc* acc);
 
   std::int64_t ExpandedBytes(int rows, int length) const {
     return std::int64_t{rows} * ((length + unit - 1) / unit) * unit_bytes;

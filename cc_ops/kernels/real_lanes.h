@@ -10,6 +10,8 @@
 namespace keras_bnn {
 namespace {
 
+constexpr int kAnyPixels = 1 << 30;
+
 // Weights as float32 +1 and -1, [row][value][channel].
 inline void ExpandFloats(const Word* kernel, int rows, int length, void* expanded) {
   auto* weights = static_cast<std::uint32_t*>(expanded);
@@ -23,16 +25,38 @@ inline void ExpandFloats(const Word* kernel, int rows, int length, void* expande
 template <template <int> class Tile, int kPixels, typename X, typename Acc>
 void AccumulateTiles(const RealRows<X>& x, int pixels, const void* kernel, const Acc* start, int start_step, Acc* acc) {
   RealRows<X> tile = x;
-  for (; pixels > 0; pixels -= kPixels) {
-    DispatchTile<Tile, kPixels>(pixels < kPixels ? pixels : kPixels, tile, kernel, start, start_step, acc);
+  // The last tiles are no smaller than half a tile, as far as there are enough pixels.
+  for (; pixels == kPixels || pixels >= kPixels + (kPixels + 1) / 2; pixels -= kPixels) {
+    Tile<kPixels>::Run(tile, kernel, start, start_step, acc);
     tile.first += kPixels * x.step;
     start += kPixels * start_step;
     acc += kPixels * kBlockChannels;
   }
+  if constexpr (kPixels > 1) {
+    while (pixels > 0) {
+      const int count = pixels > kPixels ? (pixels + 1) / 2 : pixels;
+      DispatchTile<Tile, kPixels - 1>(count, tile, kernel, start, start_step, acc);
+      tile.first += count * x.step;
+      start += count * start_step;
+      acc += count * kBlockChannels;
+      pixels -= count;
+    }
+  }
 }
 
-// The same for kernels whose sums of kMost units, of kUnit values and kUnitBytes bytes of the kernel, must be emptied
-// into acc.
+// The same from bits, with Pixel<B>::Run for a single pixel and B blocks.
+template <template <int> class Tile, int kPixels, template <int> class Pixel>
+void AccumulateBits(const RealRows<float>& x, int pixels, const Word* kernel, std::int64_t block_words, int blocks,
+                    const float* start, float* acc) {
+  if (pixels == 1) {
+    DispatchTile<Pixel, kMostBlocks>(blocks, x, kernel, block_words, start, acc);
+  } else {
+    AccumulateTiles<Tile, kPixels>(x, pixels, kernel, start, 0, acc);
+  }
+}
+
+// AccumulateTiles for kernels whose sums of kMost units, of kUnit values and kUnitBytes bytes of the kernel, must be
+// emptied into acc.
 template <template <int> class Tile, int kPixels, int kMost, int kUnit, int kUnitBytes>
 void AccumulateRuns(const RealRows<std::uint8_t>& x, int pixels, const void* kernel, const std::int32_t* start,
                     int start_step, std::int32_t* acc) {

@@ -59,11 +59,16 @@ struct ByteTile {
 };
 
 struct ScalarReal {
-  static constexpr FloatKernels kFloats = {1, kBlockChannels * sizeof(float), ExpandFloats, 0,
-                                           AccumulateTiles<FloatTile, 1>};
+  static constexpr FloatKernels kFloats = {
+      1, kBlockChannels * sizeof(float), ExpandFloats, 0, AccumulateTiles<FloatTile, 1>, 0, nullptr};
   static constexpr ByteKernels kBytes = {
-      1, kBlockChannels * sizeof(std::uint16_t), ExpandMasks, 255,
-      AccumulateRuns<ByteTile, 1, kRunValues, 1, kBlockChannels * sizeof(std::uint16_t)>};
+      1,
+      kBlockChannels * sizeof(std::uint16_t),
+      ExpandMasks,
+      255,
+      AccumulateRuns<ByteTile, 1, kRunValues, 1, kBlockChannels * sizeof(std::uint16_t)>,
+      0,
+      nullptr};
 };
 
 }  // namespace

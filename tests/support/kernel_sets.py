@@ -12,7 +12,7 @@ _NEEDED_FLAGS: dict[str, dict[str, set[str]]] = {
     "x86_64": {
         "scalar": set(),
         "avx2": {"avx2", "fma"},
-        "avx512_vpopcntdq": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq"},
+        "avx512_vpopcntdq": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq", "avx512_vnni"},
     },
     "aarch64": {"scalar": set(), "neon": set(), "sve2": {"sve2"}, "sme2": {"sme2"}},
     "armv7l": {"scalar": set(), "neon": {"neon"}},

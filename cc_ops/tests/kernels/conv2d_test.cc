@@ -158,6 +158,20 @@ TEST_P(Conv2DTest, PanelsOfOneTile) {
   }
 }
 
+// Kernels that are not expanded once, but by chunks or not at all.
+TEST_P(Conv2DTest, LargeKernels) {
+  for (const ConvInput input : {ConvInput::kFloat32, ConvInput::kInt8, ConvInput::kUInt8}) {
+    ConvShape dense = Shape(1001, 300, 1, 1, Padding::kValid);
+    dense.input = input;
+    for (const int rows : {1, 2, 9}) ExpectPlainOutput(dense, rows, 1, 1, Edge::kAfter, 23);
+    ConvShape grouped = Shape(2 * 131, 2 * 170, 3, 3, Padding::kSame);
+    grouped.groups = 2;
+    grouped.input = input;
+    ExpectPlainOutput(grouped, 1, 3, 4, Edge::kAfter, 24);
+    ExpectPlainOutput(grouped, 1, 3, 1, Edge::kAfter, 25);
+  }
+}
+
 TEST_P(Conv2DTest, PanelsAcrossImages) { ExpectPlainOutputOfAllInputs(Shape(5, 3, 3, 3, Padding::kSame), 9, 5, 5, 18); }
 
 TEST_P(Conv2DTest, RandomShapes) {
