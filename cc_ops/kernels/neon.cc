@@ -154,6 +154,8 @@ void Count(const BinaryTile& tile, std::uint16_t* counts) {
     CountPairs<12>(tile, counts);
   } else if (tile.words % 4 == 0) {
     CountPairs<4>(tile, counts);
+  } else if (tile.words % 3 == 0) {
+    CountPairs<3>(tile, counts);
   } else if (tile.words % 2 == 0) {
     CountPairs<2>(tile, counts);
   } else {

@@ -82,7 +82,7 @@ struct CountPosition {
   KERAS_BNN_WORD(KERAS_BNN_ADD, "2", "6", KERAS_BNN_LOAD_KERNEL) \
   KERAS_BNN_WORD(KERAS_BNN_ADD, "3", "7", NEXT)
 
-// A step: 1, 2, 4, 6 or 12 words of x.
+// A step: 1, 2, 3, 4, 6 or 12 words of x.
 #define KERAS_BNN_STEP1(FIRST)                           \
   "ld1r {v0.4s}, [%[x0]], #4\n"                          \
   "ld1r {v4.4s}, [%[x1]], #4\n"                          \
@@ -91,6 +91,12 @@ struct CountPosition {
 #define KERAS_BNN_STEP2(FIRST)                           \
   KERAS_BNN_LOAD2                                        \
   KERAS_BNN_WORDS2(FIRST, "")
+#define KERAS_BNN_STEP3(FIRST)                           \
+  "ld3r {v0.4s-v2.4s}, [%[x0]], #12\n"                   \
+  "ld3r {v4.4s-v6.4s}, [%[x1]], #12\n"                   \
+  KERAS_BNN_LOAD_KERNEL                                  \
+  KERAS_BNN_WORDS2(FIRST, KERAS_BNN_LOAD_KERNEL)         \
+  KERAS_BNN_WORD(KERAS_BNN_ADD, "2", "6", "")
 #define KERAS_BNN_STEP4(FIRST)                           \
   KERAS_BNN_LOAD4                                        \
   KERAS_BNN_WORDS4(FIRST, "")
@@ -169,11 +175,13 @@ struct CountPosition {
 template <int kStep>
 inline __attribute__((always_inline)) void CountSteps(int steps, std::int64_t stride, int room, CountPosition* at,
                                                       uint8x16_t (&counts)[kCountPixels][kCountVectors]) {
-  static_assert(kStep == 1 || kStep == 2 || kStep == 4 || kStep == 12);
+  static_assert(kStep == 1 || kStep == 2 || kStep == 3 || kStep == 4 || kStep == 12);
   if constexpr (kStep == 1) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP1, KERAS_BNN_NEXT_AT_REGISTER), "r");
   } else if constexpr (kStep == 2) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP2, KERAS_BNN_NEXT_AT_REGISTER), "r");
+  } else if constexpr (kStep == 3) {
+    KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP3, KERAS_BNN_NEXT_AT_REGISTER), "r");
   } else if constexpr (kStep == 4) {
     KERAS_BNN_ASM(KERAS_BNN_RUN_STEPS(KERAS_BNN_STEP4, KERAS_BNN_NEXT_AT_REGISTER), "r");
   } else {
@@ -209,6 +217,7 @@ inline __attribute__((always_inline)) void CountTaps(int room, CountPosition* at
 #undef KERAS_BNN_WORDS4
 #undef KERAS_BNN_STEP1
 #undef KERAS_BNN_STEP2
+#undef KERAS_BNN_STEP3
 #undef KERAS_BNN_STEP4
 #undef KERAS_BNN_STEP6
 #undef KERAS_BNN_STEP12
