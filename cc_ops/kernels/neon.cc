@@ -303,14 +303,6 @@ void FloatsFromInt(const std::int32_t* acc, int pixels, int channels, const Floa
   }
 }
 
-// Multipliers and biases that stay in registers for all pixels save more than storing the sums costs.
-void FloatsFromBits(const BinaryTile& tile, int channels, const FloatTransform& transform, float* y,
-                    std::int64_t stride) {
-  std::int32_t acc[kMaxTilePixels * kBlockChannels];
-  BinaryOf<CountTile>::AccumulateBits(tile, acc);
-  FloatsFromInt(acc, tile.pixels, channels, transform, y, stride);
-}
-
 // Thresholds stay in registers for all pixels.
 void BitsFromInt(const std::int32_t* acc, int pixels, const std::int32_t* thresholds, Word* words,
                  std::int64_t stride) {

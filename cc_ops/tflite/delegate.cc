@@ -4,6 +4,7 @@
 // runtime's, and of its very size on 32-bit ARM; flags must be kAllowDynamicTensors; the execution plan must be copied
 // before nodes are replaced; original nodes can be read in init only. No exception leaves this file.
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -29,6 +30,7 @@ struct DelegateOptions {
   bool profile;
 };
 
+// Lives until its owner and the runtime's last node of it are gone, in whatever order.
 class Delegate {
  public:
   explicit Delegate(const DelegateOptions& options) : options_(options) {
@@ -39,6 +41,10 @@ class Delegate {
 
   TfLiteDelegate* base() { return &base_; }
   static Delegate* From(TfLiteDelegate* base) { return static_cast<Delegate*>(base->data_); }
+
+  void Drop() {
+    if (--users_ == 0) delete this;
+  }
 
   // Writes the ops of all partitions, at most `capacity`, and returns how many there are.
   int Profile(KerasBnnOpProfile* ops, int capacity);
@@ -63,7 +69,10 @@ class Delegate {
   static TfLiteStatus RunPartition(TfLiteContext* context, TfLiteNode* node);
   static const char* SummarizePartition(const TfLiteContext* context, const TfLiteNode* node);
 
+  ~Delegate() = default;
+
   TfLiteDelegate base_ = {};
+  std::atomic<int> users_{1};  // the owner and the nodes
   const DelegateOptions options_;
   ThreadPool pool_;
   std::mutex mutex_;                // guards nodes_: interpreters may be made and freed at the same time
@@ -150,6 +159,7 @@ void* Delegate::InitPartition(TfLiteContext* context, const char* buffer, std::s
     node.reset(new Node{
         delegate, context, arena, {context, params, *options.kernels, &delegate->pool_, options.profile, arena}});
     delegate->nodes_.push_back(node.get());
+    ++delegate->users_;
     ++arena->users;
     own.release();
     return kTfLiteOk;
@@ -158,12 +168,17 @@ void* Delegate::InitPartition(TfLiteContext* context, const char* buffer, std::s
 }
 
 void Delegate::FreePartition(TfLiteContext*, void* buffer) {
-  const std::unique_ptr<const Node> node(static_cast<Node*>(buffer));
+  const auto* node = static_cast<Node*>(buffer);
   if (node == nullptr) return;
-  const std::lock_guard<std::mutex> lock(node->delegate->mutex_);
-  auto& nodes = node->delegate->nodes_;
-  nodes.erase(std::remove(nodes.begin(), nodes.end(), node.get()), nodes.end());
-  if (--node->arena->users == 0) delete node->arena;
+  Delegate* delegate = node->delegate;
+  {
+    const std::lock_guard<std::mutex> lock(delegate->mutex_);
+    auto& nodes = delegate->nodes_;
+    nodes.erase(std::remove(nodes.begin(), nodes.end(), node), nodes.end());
+    if (--node->arena->users == 0) delete node->arena;
+    delete node;
+  }
+  delegate->Drop();
 }
 
 TfLiteStatus Delegate::PreparePartition(TfLiteContext* context, TfLiteNode* base) {
@@ -257,7 +272,7 @@ TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** option
 }
 
 void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) {
-  if (delegate != nullptr) delete keras_bnn::Delegate::From(delegate);
+  if (delegate != nullptr) keras_bnn::Delegate::From(delegate)->Drop();
 }
 
 int KerasBnnGetProfile(TfLiteDelegate* delegate, KerasBnnOpProfile* ops, int capacity) {

@@ -23,7 +23,8 @@ struct TfLiteDelegate;
 
 /* Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The options are "isa",
    the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and "profile", "1" to time each op
-   ("0" without it). The delegate must outlive the interpreters that use it. */
+   ("0" without it). Destroy it when the interpreters that use it are gone, or earlier: they keep what they need of it.
+ */
 KERAS_BNN_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values,
                                                                       size_t num_options,
                                                                       void (*report_error)(const char*));

@@ -166,6 +166,24 @@ TEST_F(DelegateTest, RefusesOlderRuntimesWhereRegistrationsLieOnTheStack) {
                                         : "");
 }
 
+// As Python does at its exit, where objects go in any order.
+TEST_F(DelegateTest, MayBeDestroyedBeforeTheRuntime) {
+  TfLiteHost host;
+  const int x = host.AddTensor("x", kTfLiteFloat32, {1, 4});
+  const int bits = host.AddTensor("bits", kTfLiteInt32, {1, 1});
+  const int y = host.AddTensor("y", kTfLiteFloat32, {1, 4});
+  host.AddNode("BnnQuantize", {x}, {bits}, FlexbufferMap({{"version", 1}}));
+  host.AddNode("BnnDequantize", {bits}, {y}, FlexbufferMap({{"version", 1}, {"channels", 4}}));
+  host.SetInputsAndOutputs({x}, {y});
+  DelegatePointer delegate = Create();
+  ASSERT_EQ(host.Apply(delegate.get()), kTfLiteOk);
+  ASSERT_EQ(host.AllocateTensors(), kTfLiteOk);
+  delegate.reset();
+  host.Write<float>(x, {1, -2, 3, -4});
+  EXPECT_EQ(host.Invoke(), kTfLiteOk);
+  EXPECT_EQ(host.Read<float>(y), (std::vector<float>{1, -1, 1, -1}));
+}
+
 TEST_F(DelegateTest, ServesTwoRuntimesAtOnce) {
   const DelegatePointer delegate = Create();
   TfLiteHost hosts[2];
