@@ -1,6 +1,6 @@
-// The depthwise part of a kernel set, the same C++ for every instruction set. Included by lanes.h alone, and under its
-// rules: nothing of the standard library. Vectors are the compilers' own (GCC and Clang), which become what registers
-// the set's flags allow.
+// The depthwise part of a kernel set, nearly the same C++ for every instruction set. Included by lanes.h alone, under
+// its rules: nothing of the standard library. Vectors are the compilers' own (GCC and Clang), which become what
+// registers the set's flags allow.
 //
 // A word holds one tap of 32 channels, and a vector that of kMaxTilePixels pixels. So 256 sums are counted side by
 // side, as bits: the words of `digits` are the binary digits of 32 counters, and to add a word to them is a carry that
