@@ -1,12 +1,16 @@
-// The depthwise part of a kernel set, the same C++ for every instruction set. Included by lanes.h alone, and under its
-// rules: nothing of the standard library. Vectors are the compilers' own (GCC and Clang), which become what registers
-// the set's flags allow.
+// The depthwise part of a kernel set, nearly the same C++ for every instruction set. Included by lanes.h alone, under
+// its rules: nothing of the standard library. Vectors are the compilers' own (GCC and Clang), which become what
+// registers the set's flags allow.
 //
 // A word holds one tap of 32 channels, and a vector that of kMaxTilePixels pixels. So 256 sums are counted side by
 // side, as bits: the words of `digits` are the binary digits of 32 counters, and to add a word to them is a carry that
 // ripples through the digits.
 #ifndef KERAS_BNN_KERNELS_DEPTHWISE_LANES_H_
 #define KERAS_BNN_KERNELS_DEPTHWISE_LANES_H_
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #include <cstdint>
 
@@ -18,6 +22,16 @@ namespace {
 typedef Word TileWords __attribute__((vector_size(kMaxTilePixels * sizeof(Word))));
 typedef Word FourWords __attribute__((vector_size(4 * sizeof(Word))));
 
+// Channels of a vector: as many as lanes can be shifted by different numbers of bits.
+#if defined(__AVX512F__)
+constexpr int kPartLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kPartLanes = 8;
+#else
+constexpr int kPartLanes = 4;
+#endif
+typedef Word PartWords __attribute__((vector_size(kPartLanes * sizeof(Word))));
+
 constexpr int kCounterDigits = kComparedDigits - 1;
 constexpr int kMostCounted = kMostCompared;
 
@@ -27,10 +41,10 @@ static_assert(kMaxTilePixels == 8, "the shuffles below are written for 8 pixels"
 
 inline void LoadTile(const Word* words, TileWords* tile) { __builtin_memcpy(tile, words, sizeof(TileWords)); }
 
-inline FourWords LoadFour(const std::int32_t* values) {
-  FourWords four;
-  __builtin_memcpy(&four, values, sizeof(four));
-  return four;
+inline PartWords LoadPart(const std::int32_t* values) {
+  PartWords part;
+  __builtin_memcpy(&part, values, sizeof(part));
+  return part;
 }
 
 // Gathers the digits of the channels 4 n + j in the n-th nibble of word j: counts[pixel] is these four words, so that
@@ -52,13 +66,27 @@ inline void GatherCounts(const TileWords (&digits)[kCounterDigits], FourWords (&
   __builtin_memcpy(counts, pixels, sizeof(pixels));
 }
 
-// acc[channel] = start[channel] - 2 * count; start(n) has the channels 4 n to 4 n + 3.
+// Twice the counts of channels [part * kPartLanes, (part + 1) * kPartLanes).
+inline PartWords DoubledCounts(const FourWords& counts, int part) {
+#if defined(__AVX512F__)
+  const auto all = reinterpret_cast<PartWords>(_mm512_broadcast_i32x4(reinterpret_cast<__m128i>(counts)));
+  const PartWords shifts = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
+  return (all >> (shifts + part * kPartLanes) & 15u) << 1;
+#elif defined(__AVX2__)
+  const auto all = reinterpret_cast<PartWords>(_mm256_broadcastsi128_si256(reinterpret_cast<__m128i>(counts)));
+  const PartWords shifts = {0, 0, 0, 0, 4, 4, 4, 4};
+  return (all >> (shifts + part * kPartLanes) & 15u) << 1;
+#else
+  return (part == 0 ? counts << 1 : counts >> (4 * part - 1)) & 30u;
+#endif
+}
+
+// acc[channel] = start[channel] - 2 * count; start(part) has those of a part.
 template <typename Start>
 inline void TakeOffCounts(const FourWords& counts, const Start& start, std::int32_t* acc) {
-  for (int n = 0; n < kWordBits / 4; ++n) {
-    const FourWords doubled = (n == 0 ? counts << 1 : counts >> (4 * n - 1)) & 30u;
-    const FourWords rest = start(n) - doubled;
-    __builtin_memcpy(acc + 4 * n, &rest, sizeof(rest));
+  for (int part = 0; part < kWordBits / kPartLanes; ++part) {
+    const PartWords rest = start(part) - DoubledCounts(counts, part);
+    __builtin_memcpy(acc + part * kPartLanes, &rest, sizeof(rest));
   }
 }
 
@@ -94,10 +122,10 @@ inline void AccumulateDepthwiseBits(const Word* const* x, const Word* const* ins
     for (int p = 0; p < pixels; ++p) {
       std::int32_t* pixel_acc = acc + p * kBlockChannels;
       if (begin == 0) {
-        const FourWords start = FourWords{} + static_cast<Word>(bits[first + p]);
+        const PartWords start = PartWords{} + static_cast<Word>(bits[first + p]);
         TakeOffCounts(counts[p], [&](int) { return start; }, pixel_acc);
       } else {
-        TakeOffCounts(counts[p], [&](int n) { return LoadFour(pixel_acc + 4 * n); }, pixel_acc);
+        TakeOffCounts(counts[p], [&](int part) { return LoadPart(pixel_acc + part * kPartLanes); }, pixel_acc);
       }
     }
     begin = end;
