@@ -13,9 +13,7 @@ namespace keras_bnn {
 
 class AnyConv2D {
  public:
-  AnyConv2D(const KernelSet& kernels, const ConvLayer& layer)
-      : conv_(layer.input == ConvInput::kBits ? Either(std::in_place_type<Conv2D>, kernels, layer)
-                                              : Either(std::in_place_type<RealConv2D>, kernels, layer)) {}
+  AnyConv2D(const KernelSet& kernels, const ConvLayer& layer) : conv_(Make(kernels, layer)) {}
 
   void Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
               const std::vector<OperandShape>& operands) {
@@ -27,9 +25,22 @@ class AnyConv2D {
   }
 
  private:
-  using Either = std::variant<Conv2D, RealConv2D>;
+  using Any = std::variant<Conv2D, RealConv2D<float>, RealConv2D<std::uint8_t>>;
 
-  Either conv_;
+  static Any Make(const KernelSet& kernels, const ConvLayer& layer) {
+    switch (layer.input) {
+      case ConvInput::kFloat32:
+        return Any(std::in_place_type<RealConv2D<float>>, kernels, layer);
+      case ConvInput::kInt8:
+      case ConvInput::kUInt8:
+        return Any(std::in_place_type<RealConv2D<std::uint8_t>>, kernels, layer);
+      case ConvInput::kBits:
+        break;
+    }
+    return Any(std::in_place_type<Conv2D>, kernels, layer);
+  }
+
+  Any conv_;
 };
 
 }  // namespace keras_bnn

@@ -1,4 +1,7 @@
 // The part of the AVX2 kernel set for real x. Included by avx2.cc alone.
+//
+// Half a block of 16 channels and 6 pixels fill the registers with 12 accumulators; both halves of a tile follow each
+// other.
 #ifndef KERAS_BNN_KERNELS_AVX2_REAL_H_
 #define KERAS_BNN_KERNELS_AVX2_REAL_H_
 
@@ -6,50 +9,48 @@
 
 #include <cstdint>
 
-#include "kernels/lanes.h"
+#include "kernels/expand_quads.h"
+#include "kernels/real_lanes.h"
 
 namespace keras_bnn {
 namespace {
 
+constexpr int kFloatPixels = 6;
+constexpr int kBytePixels = 2;
 constexpr int kRealLanes = 8;
 constexpr int kRealHalf = 2 * kRealLanes;
+constexpr int kRunQuads = 64;  // 64 * 2 * 255 fits 16 bits with a sign
 
-void StoreInts(void* p, __m256i x) { _mm256_storeu_si256(static_cast<__m256i*>(p), x); }
-
-// Lane i of the result has bit `first + i` of the word as its sign bit; the lower bits are not defined.
-__m256i SignBits(Word word, int first) {
-  const __m256i shifts = _mm256_sub_epi32(_mm256_set1_epi32(31 - first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  return _mm256_sllv_epi32(_mm256_set1_epi32(static_cast<int>(word)), shifts);
-}
-
-// Lane i is -1.0 where bit `first + i` of the word is set, else 1.0.
-__m256 PlusMinusOne(Word word, int first) {
-  const __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(SignBits(word, first)), _mm256_set1_ps(-0.0f));
-  return _mm256_or_ps(sign, _mm256_set1_ps(1.0f));
-}
-
-// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
 template <int P>
 struct FloatTile {
-  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
-    for (int half = 0; half < kBlockChannels; half += kRealHalf)
-      RunHalf(rows, taps, channels, kernel, half, acc + half);
+  static void Run(const RealRows<float>& x, const void* kernel, const float* start, int start_step, float* acc) {
+    for (int half = 0; half < kBlockChannels; half += kRealHalf) {
+      RunHalf(x, static_cast<const float*>(kernel) + half, start + half, start_step, acc + half);
+    }
   }
 
-  static void RunHalf(const float* const* rows, int taps, int channels, const Word* kernel, int half, float* acc) {
+  static void RunHalf(const RealRows<float>& x, const float* kernel, const float* start, int start_step, float* acc) {
     __m256 sums[P][2];
-    for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
-      for (int c = 0; c < channels; ++c, ++kernel) {
-        const __m256 kernel0 = PlusMinusOne(*kernel, half);
-        const __m256 kernel1 = PlusMinusOne(*kernel, half + kRealLanes);
+    for (int p = 0; p < P; ++p) {
+      sums[p][0] = _mm256_loadu_ps(start + p * start_step);
+      sums[p][1] = _mm256_loadu_ps(start + p * start_step + kRealLanes);
+    }
+    int row = 0;
+    do {
+      const float* values[P];
+      for (int p = 0; p < P; ++p) values[p] = x.rows[row] + x.first + p * x.step;
+      int v = 0;
+      do {
+        const __m256 kernel0 = _mm256_loadu_ps(kernel);
+        const __m256 kernel1 = _mm256_loadu_ps(kernel + kRealLanes);
         for (int p = 0; p < P; ++p) {
-          const __m256 value = _mm256_set1_ps(rows[p][c]);
+          const __m256 value = _mm256_set1_ps(values[p][v]);
           sums[p][0] = _mm256_fmadd_ps(value, kernel0, sums[p][0]);
           sums[p][1] = _mm256_fmadd_ps(value, kernel1, sums[p][1]);
         }
-      }
-    }
+        kernel += kBlockChannels;
+      } while (++v < x.length);
+    } while (++row < x.count);
     for (int p = 0; p < P; ++p) {
       _mm256_storeu_ps(acc + p * kBlockChannels, sums[p][0]);
       _mm256_storeu_ps(acc + p * kBlockChannels + kRealLanes, sums[p][1]);
@@ -57,41 +58,54 @@ struct FloatTile {
   }
 };
 
-template <typename X>
-struct IntTiles {
-  template <int P>
-  struct Tile {
-    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                    std::int32_t* acc) {
-      for (int half = 0; half < kBlockChannels; half += kRealHalf) {
-        RunHalf(rows, taps, channels, kernel, zero_point, half, acc + half);
-      }
-    }
+inline __m256i LoadInts(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
-    static void RunHalf(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                        int half, std::int32_t* acc) {
-      __m256i sums[P][2];
-      for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = _mm256_setzero_si256();
-      for (int tap = 0; tap < taps; ++tap, rows += P) {
-        for (int c = 0; c < channels; ++c, ++kernel) {
-          const __m256i minus0 = _mm256_srai_epi32(SignBits(*kernel, half), 31);  // -1 where the kernel is -1, else 0
-          const __m256i minus1 = _mm256_srai_epi32(SignBits(*kernel, half + kRealLanes), 31);
-          for (int p = 0; p < P; ++p) {
-            const __m256i value = _mm256_set1_epi32(rows[p][c] - zero_point);
-            sums[p][0] = _mm256_add_epi32(sums[p][0], _mm256_sub_epi32(_mm256_xor_si256(value, minus0), minus0));
-            sums[p][1] = _mm256_add_epi32(sums[p][1], _mm256_sub_epi32(_mm256_xor_si256(value, minus1), minus1));
+inline void StoreInts(std::int32_t* p, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
+
+// Sums of two products each add up in 16 bits, kRunQuads of them, before they are widened to int32.
+template <int P>
+struct ByteTile {
+  static constexpr int kVectors = kBlockChannels / kRealLanes;
+
+  static void Run(const RealRows<std::uint8_t>& x, const void* kernel, const std::int32_t* start, int start_step,
+                  std::int32_t* acc) {
+    const auto* weights = static_cast<const __m256i*>(kernel);
+    __m256i sums[P][kVectors];
+    for (int p = 0; p < P; ++p) {
+      for (int i = 0; i < kVectors; ++i) sums[p][i] = _mm256_setzero_si256();
+    }
+    if (x.count < 1 || x.length < 1) __builtin_unreachable();
+    for (int row = 0; row < x.count; ++row) {
+      const std::uint8_t* values = x.rows[row] + x.first;
+      for (int v = 0; v < x.length; v += 4, values += 4, weights += kVectors) {
+        for (int p = 0; p < P; ++p) {
+          int four;
+          __builtin_memcpy(&four, values + p * x.step, sizeof(four));
+          const __m256i value = _mm256_set1_epi32(four);
+          for (int i = 0; i < kVectors; ++i) {
+            const __m256i products = _mm256_maddubs_epi16(value, _mm256_loadu_si256(weights + i));
+            sums[p][i] = _mm256_add_epi16(sums[p][i], products);
           }
         }
       }
-      for (int p = 0; p < P; ++p) {
-        StoreInts(acc + p * kBlockChannels, sums[p][0]);
-        StoreInts(acc + p * kBlockChannels + kRealLanes, sums[p][1]);
+    }
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (int p = 0; p < P; ++p) {
+      for (int i = 0; i < kVectors; ++i) {
+        const __m256i before = LoadInts(start + p * start_step + i * kRealLanes);
+        const __m256i sum = _mm256_add_epi32(before, _mm256_madd_epi16(sums[p][i], ones));
+        StoreInts(acc + p * kBlockChannels + i * kRealLanes, sum);
       }
     }
-  };
+  }
 };
 
-using Avx2Real = RealOf<4, FloatTile, IntTiles>;
+struct Avx2Real {
+  static constexpr FloatKernels kFloats = {1, kBlockChannels * sizeof(float), ExpandFloats, 0,
+                                           AccumulateTiles<FloatTile, kFloatPixels>};
+  static constexpr ByteKernels kBytes = {4, kQuadBytes, ExpandQuads, 0,
+                                         AccumulateRuns<ByteTile, kBytePixels, kRunQuads, 4, kQuadBytes>};
+};
 
 }  // namespace
 }  // namespace keras_bnn

@@ -1,4 +1,5 @@
 // The part of the AVX-512 kernel set for real x. Included by avx512_vpopcntdq.cc alone.
+// Registers: 16 accumulators of 8 pixels, 2 vectors of weights, 1 broadcast x.
 #ifndef KERAS_BNN_KERNELS_AVX512_REAL_H_
 #define KERAS_BNN_KERNELS_AVX512_REAL_H_
 
@@ -6,35 +7,41 @@
 
 #include <cstdint>
 
-#include "kernels/lanes.h"
+#include "kernels/expand_quads.h"
+#include "kernels/real_lanes.h"
 
 namespace keras_bnn {
 namespace {
 
+constexpr int kRealPixels = 8;
 constexpr int kRealLanes = 16;
 
-// x * +-1 is exact, so the fused multiply-add rounds once, as adding or subtracting x does.
 template <int P>
 struct FloatTile {
-  static void Run(const float* const* rows, int taps, int channels, const Word* kernel, float* acc) {
-    const __m512 one = _mm512_set1_ps(1.0f);
-    const __m512 minus_one = _mm512_set1_ps(-1.0f);
+  static void Run(const RealRows<float>& x, const void* kernel, const float* start, int start_step, float* acc) {
     __m512 low[P];
     __m512 high[P];
-    for (int p = 0; p < P; ++p) low[p] = high[p] = _mm512_setzero_ps();
-    for (int tap = 0; tap < taps; ++tap, rows += P) {
-      const float* x[P];
-      for (int p = 0; p < P; ++p) x[p] = rows[p];
-      for (int c = 0; c < channels; ++c, ++kernel) {
-        const __m512 kernel_low = _mm512_mask_blend_ps(static_cast<__mmask16>(*kernel), one, minus_one);
-        const __m512 kernel_high = _mm512_mask_blend_ps(static_cast<__mmask16>(*kernel >> kRealLanes), one, minus_one);
+    for (int p = 0; p < P; ++p) {
+      low[p] = _mm512_loadu_ps(start + p * start_step);
+      high[p] = _mm512_loadu_ps(start + p * start_step + kRealLanes);
+    }
+    const auto* weights = static_cast<const float*>(kernel);
+    int row = 0;
+    do {
+      const float* values[P];
+      for (int p = 0; p < P; ++p) values[p] = x.rows[row] + x.first + p * x.step;
+      int v = 0;
+      do {
+        const __m512 kernel_low = _mm512_loadu_ps(weights);
+        const __m512 kernel_high = _mm512_loadu_ps(weights + kRealLanes);
         for (int p = 0; p < P; ++p) {
-          const __m512 value = _mm512_set1_ps(x[p][c]);
+          const __m512 value = _mm512_set1_ps(values[p][v]);
           low[p] = _mm512_fmadd_ps(value, kernel_low, low[p]);
           high[p] = _mm512_fmadd_ps(value, kernel_high, high[p]);
         }
-      }
-    }
+        weights += kBlockChannels;
+      } while (++v < x.length);
+    } while (++row < x.count);
     for (int p = 0; p < P; ++p, acc += kBlockChannels) {
       _mm512_storeu_ps(acc, low[p]);
       _mm512_storeu_ps(acc + kRealLanes, high[p]);
@@ -42,35 +49,54 @@ struct FloatTile {
   }
 };
 
-template <typename X>
-struct IntTiles {
-  template <int P>
-  struct Tile {
-    static void Run(const X* const* rows, int taps, int channels, const Word* kernel, std::int32_t zero_point,
-                    std::int32_t* acc) {
-      __m512i low[P];
-      __m512i high[P];
-      for (int p = 0; p < P; ++p) low[p] = high[p] = _mm512_setzero_si512();
-      for (int tap = 0; tap < taps; ++tap, rows += P) {
-        for (int c = 0; c < channels; ++c, ++kernel) {
-          const auto negative_low = static_cast<__mmask16>(*kernel);
-          const auto negative_high = static_cast<__mmask16>(*kernel >> kRealLanes);
-          for (int p = 0; p < P; ++p) {
-            const __m512i value = _mm512_set1_epi32(rows[p][c] - zero_point);
-            low[p] = _mm512_mask_sub_epi32(_mm512_add_epi32(low[p], value), negative_low, low[p], value);
-            high[p] = _mm512_mask_sub_epi32(_mm512_add_epi32(high[p], value), negative_high, high[p], value);
-          }
-        }
-      }
-      for (int p = 0; p < P; ++p, acc += kBlockChannels) {
-        _mm512_storeu_si512(acc, low[p]);
-        _mm512_storeu_si512(acc + kRealLanes, high[p]);
-      }
+// GCC 12 moves the accumulators of the intrinsic from register to register in each step.
+inline __m512i AddProducts(__m512i sum, __m512i x, __m512i weights) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(weights));
+  return sum;
+}
+
+template <int P>
+struct ByteTile {
+  static void Run(const RealRows<std::uint8_t>& x, const void* kernel, const std::int32_t* start, int start_step,
+                  std::int32_t* acc) {
+    __m512i low[P];
+    __m512i high[P];
+    for (int p = 0; p < P; ++p) {
+      low[p] = _mm512_loadu_si512(start + p * start_step);
+      high[p] = _mm512_loadu_si512(start + p * start_step + kRealLanes);
     }
-  };
+    const auto* weights = static_cast<const std::int8_t*>(kernel);
+    int row = 0;
+    do {
+      const std::uint8_t* values = x.rows[row] + x.first;
+      int v = 0;
+      do {
+        const __m512i kernel_low = _mm512_loadu_si512(weights);
+        const __m512i kernel_high = _mm512_loadu_si512(weights + 4 * kRealLanes);
+        for (int p = 0; p < P; ++p) {
+          int quad;
+          __builtin_memcpy(&quad, values + p * x.step, sizeof(quad));
+          const __m512i value = _mm512_set1_epi32(quad);
+          low[p] = AddProducts(low[p], value, kernel_low);
+          high[p] = AddProducts(high[p], value, kernel_high);
+        }
+        values += 4;
+        weights += 4 * kBlockChannels;
+        v += 4;
+      } while (v < x.length);
+    } while (++row < x.count);
+    for (int p = 0; p < P; ++p, acc += kBlockChannels) {
+      _mm512_storeu_si512(acc, low[p]);
+      _mm512_storeu_si512(acc + kRealLanes, high[p]);
+    }
+  }
 };
 
-using Avx512Real = RealOf<8, FloatTile, IntTiles>;
+struct Avx512Real {
+  static constexpr FloatKernels kFloats = {1, kBlockChannels * sizeof(float), ExpandFloats, 0,
+                                           AccumulateTiles<FloatTile, kRealPixels>};
+  static constexpr ByteKernels kBytes = {4, kQuadBytes, ExpandQuads, 0, AccumulateTiles<ByteTile, kRealPixels>};
+};
 
 }  // namespace
 }  // namespace keras_bnn

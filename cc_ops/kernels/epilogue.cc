@@ -66,11 +66,11 @@ void Epilogue::ClearBits(std::int64_t first_pixel, int pixels) const {
 }
 
 void Epilogue::Finish(const std::int32_t* acc, std::int64_t first_pixel, int pixels, int block) const {
-  FinishTile(acc, first_pixel, pixels, blocks_[block]);
+  FinishPixels(acc, first_pixel, pixels, blocks_[block]);
 }
 
 void Epilogue::Finish(const float* acc, std::int64_t first_pixel, int pixels, int block) const {
-  FinishTile(acc, first_pixel, pixels, blocks_[block]);
+  FinishPixels(acc, first_pixel, pixels, blocks_[block]);
 }
 
 void Epilogue::Finish(const BinaryTile& tile, std::int64_t first_pixel, int block) const {
@@ -83,7 +83,7 @@ void Epilogue::Finish(const BinaryTile& tile, std::int64_t first_pixel, int bloc
   } else {
     alignas(64) std::int32_t acc[kMaxTilePixels * kBlockChannels];
     kernels_->accumulate_bits(tile, acc);
-    FinishTile(acc, first_pixel, tile.pixels, at);
+    FinishPixels(acc, first_pixel, tile.pixels, at);
   }
 }
 
@@ -106,16 +106,20 @@ FloatTransform Epilogue::TransformOf(const Block& block) const {
 }
 
 template <typename Acc>
-void Epilogue::FinishTile(const Acc* acc, std::int64_t first_pixel, int pixels, const Block& block) const {
+void Epilogue::FinishPixels(const Acc* acc, std::int64_t first_pixel, int pixels, const Block& block) const {
   constexpr bool kFloat = std::is_same_v<Acc, float>;
   if (kFloat ? steps_.empty() && y_type_ == OutputType::kNone : !thresholds_.empty()) {
-    WriteBits(first_pixel, pixels, block, [&](Word* words, std::int64_t stride) {
-      if constexpr (kFloat) {
-        kernels_->bits_from_float(acc, pixels, TransformOf(block), words, stride);
-      } else {
-        kernels_->bits_from_int(acc, pixels, thresholds_.data() + block.lane, words, stride);
-      }
-    });
+    const int tile = SplitsWords() ? kMaxTilePixels : pixels;
+    for (int done = 0; done < pixels; done += tile, acc += tile * kBlockChannels) {
+      const int count = std::min(tile, pixels - done);
+      WriteBits(first_pixel + done, count, block, [&](Word* words, std::int64_t stride) {
+        if constexpr (kFloat) {
+          kernels_->bits_from_float(acc, count, TransformOf(block), words, stride);
+        } else {
+          kernels_->bits_from_int(acc, count, thresholds_.data() + block.lane, words, stride);
+        }
+      });
+    }
   } else if (GivesFloatsAlone()) {
     float* y = FloatsAt(first_pixel, block);
     if constexpr (kFloat) {
@@ -123,15 +127,14 @@ void Epilogue::FinishTile(const Acc* acc, std::int64_t first_pixel, int pixels, 
     } else {
       kernels_->floats_from_int(acc, pixels, block.channels, TransformOf(block), y, shape_.channels_out);
     }
-  } else if (per_image_) {
-    // One row of an operand for all pixels of a call: a tile that reaches into the next image is cut there.
+  } else {
     for (int done = 0, count = 0; done < pixels; done += count) {
       const std::int64_t pixel = first_pixel + done;
-      count = static_cast<int>(std::min<std::int64_t>(pixels - done, image_pixels_ - pixel % image_pixels_));
+      count = std::min(kMaxTilePixels, pixels - done);
+      // One row of an operand for all pixels of a call: a tile that reaches into the next image is cut there.
+      if (per_image_) count = static_cast<int>(std::min<std::int64_t>(count, image_pixels_ - pixel % image_pixels_));
       FinishSteps(acc + done * kBlockChannels, pixel, count, block);
     }
-  } else {
-    FinishSteps(acc, first_pixel, pixels, block);
   }
 }
 

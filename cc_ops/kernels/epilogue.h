@@ -70,9 +70,9 @@ class Epilogue {
   // Before the pixels are finished, if SplitsWords(): the blocks of a pixel then set their bits one by one.
   void ClearBits(std::int64_t first_pixel, int pixels) const;
 
-  // Finishes a tile of at most kMaxTilePixels pixels that follow each other in the outputs. acc is [pixel][32]: the
-  // sums of the channels of one block, counted as in kernels/packed_kernel.h. Sums of channels past a group's last do
-  // not matter. May run on several threads at once, for other pixels or blocks.
+  // Finishes pixels that follow each other in the outputs. acc is [pixel][32]: the sums of the channels of one block,
+  // counted as in kernels/packed_kernel.h. Sums of channels past a group's last do not matter. May run on several
+  // threads at once, for other pixels or blocks.
   //
   // A float32 y that is complete already is a sum too: the multiplier 1 and the bias -0.0 change no value.
   void Finish(const std::int32_t* acc, std::int64_t first_pixel, int pixels, int block) const;
@@ -106,7 +106,7 @@ class Epilogue {
   }
   FloatTransform TransformOf(const Block& block) const;
   template <typename Acc>
-  void FinishTile(const Acc* acc, std::int64_t first_pixel, int pixels, const Block& block) const;
+  void FinishPixels(const Acc* acc, std::int64_t first_pixel, int pixels, const Block& block) const;
   template <typename Acc>
   void FinishSteps(const Acc* acc, std::int64_t first_pixel, int pixels, const Block& block) const;
   template <typename WriteWords>

@@ -5,12 +5,11 @@
 // accumulators of a block come out as plain int32 or float32 rows, with no sum across lanes at the end and no lane
 // wasted when few channels come in.
 //
-//     kernel, binary x:   word [tap][word of x][channel 0 .. 31]      acc[channel] += popcount(x ^ kernel)
-//     kernel, real x:     word [tap][value of x], bit = channel       acc[channel] += bit ? -x : x
+//     kernel: word [tap][word of x][channel 0 .. 31]      acc[channel] += popcount(x ^ kernel)
 //
 // 32 channels are one word of packed output, so a block writes whole words. `rows` is a table of pointers, one per tap
 // and pixel, to the x of that tap (indirect convolution: no im2col); a tap outside the image points to a row of
-// padding. A dense layer is the case of one tap.
+// padding. A dense layer is the case of one tap. Real x has functions of its own (kernels/real_kernels.h).
 //
 // The counts of binary x become outputs while they are still in registers: each channel's count is compared with a
 // limit for packed bits, or taken off a start for float32. What padding adds is no work of the inner loops: pixels at
@@ -24,13 +23,14 @@
 #include <cstdint>
 
 #include "core/layout.h"
+#include "kernels/real_kernels.h"
 
 namespace keras_bnn {
 
 // Output channels of a block: the channels of one packed output word.
 constexpr int kBlockChannels = kWordBits;
 
-// The most pixels that any set takes in one call.
+// The most pixels of one call.
 constexpr int kMaxTilePixels = 8;
 
 // Taps that compare_depthwise_bits counts, and the binary digits of a number one larger.
@@ -99,9 +99,6 @@ struct BlockOutputs {
 struct KernelSet {
   const char* name;
 
-  // Pixels per call of the accumulate functions for real x, at most kMaxTilePixels.
-  int tile_pixels;
-
   // Work that takes about as long as to wake a thread, in steps: one word or value of x times the 32 channels of a
   // block.
   int steps_per_thread;
@@ -138,15 +135,9 @@ struct KernelSet {
                                  const Word* kernel, const std::int32_t* outside, const Word* least, Word* words,
                                  std::int64_t stride);
 
-  // acc[pixel][channel] = sum of +-x. rows is [tap][pixel] with `channels` values each; kernel is [tap][value].
-  void (*accumulate_float)(const float* const* rows, int pixels, int taps, int channels, const Word* kernel,
-                           float* acc);
-
-  // acc[pixel][channel] = sum of +-(x - zero_point); taps * channels must be at most 2^22.
-  void (*accumulate_int8)(const std::int8_t* const* rows, int pixels, int taps, int channels, const Word* kernel,
-                          std::int32_t zero_point, std::int32_t* acc);
-  void (*accumulate_uint8)(const std::uint8_t* const* rows, int pixels, int taps, int channels, const Word* kernel,
-                           std::int32_t zero_point, std::int32_t* acc);
+  // For real x.
+  FloatKernels floats;
+  ByteKernels bytes;
 
   // y[pixel * stride + channel] for the first `channels` of the block.
   void (*floats_from_int)(const std::int32_t* acc, int pixels, int channels, const FloatTransform& transform, float* y,

@@ -47,30 +47,64 @@ struct Transforms {
     }
   }
 
+  static bool HasLimits(const FloatTransform& t) {
+    constexpr float kInfinity = __builtin_huge_valf();
+    return t.pre_low > -kInfinity || t.pre_high < kInfinity || t.low > -kInfinity || t.high < kInfinity;
+  }
+
+  // Calls use(pixel, y) for each pixel. The transform is copied, so that no output can change it and the compiler may
+  // keep it in registers.
+  template <bool kHasLimits, typename Acc, typename Use>
+  static void ForEachTransformed(const Acc* acc, int pixels, const FloatTransform& t, const Use& use) {
+    const FloatTransform limits = t;
+    float multiplier[kBlockChannels], bias[kBlockChannels];
+    for (int i = 0; i < kBlockChannels; ++i) multiplier[i] = t.multiplier[i];
+    for (int i = 0; i < kBlockChannels; ++i) bias[i] = t.bias[i];
+    for (int p = 0; p < pixels; ++p, acc += kBlockChannels) {
+      float y[kBlockChannels];
+      for (int i = 0; i < kBlockChannels; ++i) {
+        const float sum = static_cast<float>(acc[i]);
+        const float product = (kHasLimits ? Clamp(sum, limits.pre_low, limits.pre_high) : sum) * multiplier[i];
+        y[i] = product + bias[i];
+        if (kHasLimits) y[i] = Clamp(y[i], limits.low, limits.high);
+      }
+      use(p, y);
+    }
+  }
+
+  template <typename Acc, typename Use>
+  static void ForEachTransformed(const Acc* acc, int pixels, const FloatTransform& t, const Use& use) {
+    if (HasLimits(t)) {
+      ForEachTransformed<true>(acc, pixels, t, use);
+    } else {
+      ForEachTransformed<false>(acc, pixels, t, use);
+    }
+  }
+
   template <typename Acc>
   static void Floats(const Acc* acc, int pixels, int channels, const FloatTransform& t, float* y, std::int64_t stride) {
-    for (int p = 0; p < pixels; ++p, acc += kBlockChannels, y += stride) {
-      if (channels == kBlockChannels) {
-        TransformBlock(acc, t, y);
-      } else {
-        float block[kBlockChannels];
-        TransformBlock(acc, t, block);
-        for (int i = 0; i < channels; ++i) y[i] = block[i];
-      }
+    if (channels == kBlockChannels) {
+      ForEachTransformed(acc, pixels, t, [=](int p, const float (&block)[kBlockChannels]) {
+        for (int i = 0; i < kBlockChannels; ++i) y[p * stride + i] = block[i];
+      });
+    } else {
+      ForEachTransformed(acc, pixels, t, [=](int p, const float (&block)[kBlockChannels]) {
+        for (int i = 0; i < channels; ++i) y[p * stride + i] = block[i];
+      });
     }
   }
 
   static void BitsFromInt(const std::int32_t* acc, int pixels, const std::int32_t* thresholds, Word* words,
                           std::int64_t stride) {
-    for (int p = 0; p < pixels; ++p) words[p * stride] = Lanes::LessBits(acc + p * kBlockChannels, thresholds);
+    std::int32_t limits[kBlockChannels];  // a copy, which `words` cannot change
+    for (int i = 0; i < kBlockChannels; ++i) limits[i] = thresholds[i];
+    for (int p = 0; p < pixels; ++p) words[p * stride] = Lanes::LessBits(acc + p * kBlockChannels, limits);
   }
 
   static void BitsFromFloat(const float* acc, int pixels, const FloatTransform& t, Word* words, std::int64_t stride) {
-    for (int p = 0; p < pixels; ++p) {
-      float block[kBlockChannels];
-      TransformBlock(acc + p * kBlockChannels, t, block);
+    ForEachTransformed(acc, pixels, t, [=](int p, const float (&block)[kBlockChannels]) {
       words[p * stride] = Lanes::NegativeBits(block);
-    }
+    });
   }
 
   // y = function(y, operand) for each channel of each pixel.
@@ -280,21 +314,6 @@ void DispatchTile(int pixels, Arguments... arguments) {
   }
 }
 
-// The functions for real x, from FloatTile<P> and IntTiles<X>::Tile<P>.
-template <int kTilePixels, template <int> class FloatTile, template <typename> class IntTiles>
-struct RealOf {
-  static void AccumulateFloat(const float* const* rows, int pixels, int taps, int channels, const Word* kernel,
-                              float* acc) {
-    DispatchTile<FloatTile, kTilePixels>(pixels, rows, taps, channels, kernel, acc);
-  }
-
-  template <typename X>
-  static void AccumulateInt(const X* const* rows, int pixels, int taps, int channels, const Word* kernel,
-                            std::int32_t zero_point, std::int32_t* acc) {
-    DispatchTile<IntTiles<X>::template Tile, kTilePixels>(pixels, rows, taps, channels, kernel, zero_point, acc);
-  }
-};
-
 // The functions for binary x, from CountTile<P>.
 template <template <int> class CountTile>
 struct BinaryOf {
@@ -343,15 +362,12 @@ struct BinaryOf {
 
 inline void KeepOrder(Word*) {}
 
-template <typename Lanes, int kTilePixels, template <int> class CountTile, typename Real>
+template <typename Lanes, template <int> class CountTile, typename Real>
 struct KernelSetOf {
-  static_assert(kTilePixels <= kMaxTilePixels, "callers make room for kMaxTilePixels");
-
   static constexpr KernelSet Named(const char* name, int steps_per_thread) {
     using T = Transforms<Lanes>;
     using Binary = BinaryOf<CountTile>;
     return {name,
-            kTilePixels,
             steps_per_thread,
             KeepOrder,
             Binary::AccumulateBits,
@@ -359,9 +375,8 @@ struct KernelSetOf {
             Binary::CompareBits,
             AccumulateDepthwiseBits,
             CompareDepthwiseBits,
-            Real::AccumulateFloat,
-            Real::template AccumulateInt<std::int8_t>,
-            Real::template AccumulateInt<std::uint8_t>,
+            Real::kFloats,
+            Real::kBytes,
             T::template Floats<std::int32_t>,
             T::template Floats<float>,
             T::BitsFromInt,

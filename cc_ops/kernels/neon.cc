@@ -13,7 +13,6 @@
 namespace keras_bnn {
 namespace {
 
-constexpr int kTilePixels = 8;  // of real x; more than the registers hold: one part of the epilogue for all
 constexpr int kBlockVectors = kBlockChannels / kLanes;
 constexpr int kRunWords = 31;     // a byte counts at most 8 per word, and 31 * 8 < 256
 constexpr int kPairWords = 1023;  // 1023 * 32 bits are less than 2^15 - 1
@@ -315,7 +314,7 @@ void BitsFromInt(const std::int32_t* acc, int pixels, const std::int32_t* thresh
 }
 
 constexpr KernelSet NeonKernels() {
-  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, LongTile, NeonReal>::Named("neon", 1 << 13);
+  KernelSet set = KernelSetOf<NeonLanes, LongTile, NeonReal>::Named("neon", 1 << 13);
   set.accumulate_bits = AccumulateBits;
   set.floats_from_bits = FloatsFromBits;
   set.compare_bits = CompareBits;

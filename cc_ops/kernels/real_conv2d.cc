@@ -2,158 +2,287 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
 namespace keras_bnn {
 namespace {
 
-// A panel's table of pointers should stay in the L1 cache beside the weights of a block.
-constexpr int kPanelPointers = 1024;
-constexpr int kPanelPixels = 64;
-
 constexpr int kTasksPerThread = 4;
 
-template <typename X>
-std::vector<unsigned char> MakeRow(int elements, X value) {
-  std::vector<unsigned char> row(elements * sizeof(X));
-  for (int i = 0; i < elements; ++i) std::memcpy(row.data() + i * sizeof(X), &value, sizeof(X));
-  return row;
+// Pixels of a panel: those of a row, so that their sums stay in the L1 cache, and all, so that few rows of x are copied
+// for two panels.
+constexpr int kRowPixels = 64;
+constexpr int kPanelPixels = 512;
+
+// Values of x under the taps of a panel's row, so that they stay in the L2 cache.
+constexpr std::int64_t kRowValues = 1 << 18;
+
+// A kernel of at most so many bytes is expanded once and for all: it stays in the L2 cache. Chunks of a larger one are
+// expanded for each panel, into the L1 cache.
+constexpr std::int64_t kMostExpanded = 1 << 17;
+constexpr int kChunkBytes = 1 << 14;
+
+constexpr std::size_t kCacheLine = 64;
+
+const FloatKernels& KernelsFor(const KernelSet& kernels, float) { return kernels.floats; }
+const ByteKernels& KernelsFor(const KernelSet& kernels, std::uint8_t) { return kernels.bytes; }
+
+// A vector with room for `size` values that begin with a cache line, and where they begin.
+template <typename T>
+void ResizeForAligned(std::int64_t size, std::vector<T>* values) {
+  values->resize(size + kCacheLine / sizeof(T));
 }
 
-// The row that taps outside the image read.
-std::vector<unsigned char> MakePaddingRow(const ConvLayer& layer) {
-  switch (layer.input) {
-    case ConvInput::kFloat32:
-      return MakeRow(layer.kernel.channels, static_cast<float>(layer.pad_value));
-    case ConvInput::kInt8:
-      return MakeRow(layer.kernel.channels, static_cast<std::int8_t>(layer.zero_point));
-    case ConvInput::kUInt8:
-      return MakeRow(layer.kernel.channels, static_cast<std::uint8_t>(layer.zero_point));
-    case ConvInput::kBits:
-      break;
-  }
-  return {};
+template <typename Vector>
+auto* AlignedData(Vector& values) {
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(values.data()) % kCacheLine;
+  return values.data() + (kCacheLine - past) / sizeof(values[0]);
+}
+
+float* CopyValues(const float* from, std::int64_t count, unsigned char, float* to) {
+  std::memcpy(to, from, count * sizeof(float));
+  return to + count;
+}
+
+std::uint8_t* CopyValues(const std::uint8_t* from, std::int64_t count, unsigned char flip, std::uint8_t* to) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = from[i] ^ flip;
+  return to + count;
+}
+
+// Whether the outputs are the pixels of the image, each by itself.
+bool IsEveryPixel(const Window& window) {
+  return window.size == 1 && window.stride == 1 && window.pad == 0 && window.output == window.input;
 }
 
 }  // namespace
 
-RealConv2D::RealConv2D(const KernelSet& kernels, const ConvLayer& layer)
-    : kernels_(&kernels),
-      input_(layer.input),
+template <typename X>
+RealConv2D<X>::RealConv2D(const KernelSet& kernels, const ConvLayer& layer)
+    : kernels_(&KernelsFor(kernels, X{})),
+      steps_per_thread_(kernels.steps_per_thread),
       kernel_(layer.kernel),
-      zero_point_(layer.zero_point),
       epilogue_(kernels, layer.kernel, layer.epilogue),
       packed_kernel_(PackForReal(layer.weights, kernel_)),
-      padding_row_(MakePaddingRow(layer)) {}
+      start_(static_cast<std::size_t>(kernel_.blocks()) * kBlockChannels) {
+  if constexpr (std::is_same_v<X, float>) {
+    padding_ = static_cast<float>(layer.pad_value);
+  } else {
+    flip_ = layer.input == ConvInput::kInt8 ? 0x80 : 0;
+    padding_ = static_cast<std::uint8_t>(layer.zero_point + flip_);
+    // The sum of w * (x - padding) is the sum of w * x less padding times the sum of w.
+    const std::vector<std::int32_t> tap_sums = TapSums(layer.weights, kernel_);
+    for (std::size_t i = 0; i < start_.size(); ++i) {
+      const std::int32_t* sums = tap_sums.data() + i / kBlockChannels * kernel_.taps * kBlockChannels;
+      std::int64_t sum = 0;
+      for (int tap = 0; tap < kernel_.taps; ++tap) sum += sums[tap * kBlockChannels + i % kBlockChannels];
+      const std::int64_t negative = (Steps() - sum) / 2;
+      start_[i] = static_cast<std::int32_t>(-padding_ * sum - kernels_->excess * negative);
+    }
+  }
+}
 
-void RealConv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
-                        const std::vector<OperandShape>& operands) {
+template <typename X>
+void RealConv2D<X>::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
+                           const std::vector<OperandShape>& operands) {
   epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
   batch_ = batch;
   vertical_ = vertical;
   horizontal_ = horizontal;
   threads_ = threads;
-  const int tile = kernels_->tile_pixels;
-  const int tiles = std::max(1, std::min(kPanelPixels, kPanelPointers / kernel_.taps) / tile);
-  panel_pixels_ = tiles * tile;
-  tap_offsets_.clear();
-  for (int i = 0; i < vertical.size; ++i) {
-    for (int j = 0; j < horizontal.size; ++j) {
-      const std::int64_t pixel =
-          std::int64_t{i} * vertical.dilation * horizontal.input + std::int64_t{j} * horizontal.dilation;
-      tap_offsets_.push_back(pixel * PixelSize());
-    }
+  if (IsEveryPixel(vertical) && IsEveryPixel(horizontal)) {
+    vertical_ = horizontal_ = Window();
+    horizontal_.input = horizontal_.output = static_cast<int>(batch * vertical.input * horizontal.input);
+    batch_ = std::min<std::int64_t>(batch, 1);
   }
-  tables_.resize(threads);
-  for (auto& table : tables_) table.resize(static_cast<std::size_t>(panel_pixels_) * kernel_.taps + kMaxTilePixels);
-}
+  if (chunks_.empty()) ExpandKernel();
 
-void RealConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
-  epilogue_.Bind(data);
-  switch (input_) {
-    case ConvInput::kBits:
-      return;
-    case ConvInput::kFloat32:
-      return RunOn(static_cast<const float*>(x), pool);
-    case ConvInput::kInt8:
-      return RunOn(static_cast<const std::int8_t*>(x), pool);
-    case ConvInput::kUInt8:
-      return RunOn(static_cast<const std::uint8_t*>(x), pool);
+  gathers_ = horizontal.dilation > 1 || horizontal.stride > horizontal.size;
+  pixel_columns_ = gathers_ ? horizontal.size : horizontal.stride;
+  const bool one_chunk = chunks_.size() == 1;
+  const auto most = static_cast<int>(std::clamp<std::int64_t>(kRowValues / Steps(), 1, kRowPixels));
+  const int panels_across = std::max(1, CeilDiv(horizontal_.output, most));
+  panel_columns_ = std::max(1, CeilDiv(horizontal_.output, panels_across));
+  const std::int64_t rows = batch_ * vertical_.output;
+  std::int64_t panel_rows = (one_chunk ? kPanelPixels : kRowPixels) / panel_columns_;
+  if (threads > 1) panel_rows = std::min(panel_rows, rows * panels_across / (threads * kTasksPerThread));
+  panel_rows_ = static_cast<int>(std::clamp<std::int64_t>(panel_rows, 1, vertical_.output));
+
+  const int copied_rows = vertical_.size + (panel_rows_ - 1) * std::min(vertical_.size, RowsApart());
+  scratch_.resize(threads);
+  for (Scratch& scratch : scratch_) {
+    scratch.values.resize(copied_rows * CopiedColumns(panel_columns_) * kernel_.channels + kReadAhead);
+    scratch.rows.resize(static_cast<std::size_t>(panel_rows_) * vertical_.size);
+    ResizeForAligned((one_chunk ? 1 : panel_rows_) * panel_columns_ * kBlockChannels, &scratch.acc);
+    if (expanded_.empty()) ResizeForAligned(kChunkBytes, &scratch.expanded);
   }
 }
 
 template <typename X>
-void RealConv2D::RunOn(const X* x, ThreadPool& pool) {
-  const std::int64_t pixels = batch_ * vertical_.output * horizontal_.output;
-  const auto panels = static_cast<int>(CeilDiv<std::int64_t>(pixels, panel_pixels_));
+void RealConv2D<X>::ExpandKernel() {
+  const int length = RowLength();
+  const std::int64_t block_bytes = kernels_->ExpandedBytes(vertical_.size, length);
+  const std::int64_t most = std::max<std::int64_t>(kMostExpanded, 2 * packed_kernel_.size() * sizeof(Word));
+  if (block_bytes * kernel_.blocks() <= most) {
+    chunks_.push_back({0, vertical_.size, 0, length});
+    ResizeForAligned(block_bytes * kernel_.blocks(), &expanded_);
+    for (int block = 0; block < kernel_.blocks(); ++block) {
+      kernels_->expand(packed_kernel_.data() + block * Steps(), vertical_.size, length,
+                       AlignedData(expanded_) + block * block_bytes);
+    }
+    packed_kernel_ = {};
+    return;
+  }
+  const int most_values = kChunkBytes / kernels_->unit_bytes * kernels_->unit;
+  const int most_rows = std::max(1, static_cast<int>(kChunkBytes / kernels_->ExpandedBytes(1, length)));
+  for (int row = 0; row < vertical_.size; row += most_rows) {
+    const int rows = std::min(most_rows, vertical_.size - row);
+    for (int value = 0; value < length; value += most_values) {
+      chunks_.push_back({row, rows, value, std::min(most_values, length - value)});
+    }
+  }
+}
+
+// Rows of taps from one that an output row reads to the one with which the next output row reads the same row of x.
+template <typename X>
+int RealConv2D<X>::RowsApart() const {
+  return vertical_.stride % vertical_.dilation == 0 ? vertical_.stride / vertical_.dilation : vertical_.size;
+}
+
+template <typename X>
+void RealConv2D<X>::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
+  epilogue_.Bind(data);
+  const int panels_across = CeilDiv(horizontal_.output, panel_columns_);
+  const auto panels = static_cast<int>(batch_ * CeilDiv(vertical_.output, panel_rows_) * panels_across);
   const int blocks = kernel_.blocks();
-  const std::int64_t steps = pixels * blocks * kernel_.taps * kernel_.channels;
-  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / kernels_->steps_per_thread + 1));
+  const std::int64_t steps = batch_ * vertical_.output * horizontal_.output * blocks * Steps();
+  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_, steps / steps_per_thread_ + 1));
 
   int ranges = 1;  // of blocks
   if (threads > 1 && !epilogue_.SplitsWords()) ranges = std::min(blocks, CeilDiv(threads * kTasksPerThread, panels));
   pool.ParallelFor(panels * ranges, threads, [&](int task, int thread) {
-    const std::int64_t first_pixel = std::int64_t{task / ranges} * panel_pixels_;
-    const auto panel = static_cast<int>(std::min<std::int64_t>(panel_pixels_, pixels - first_pixel));
     const int range = task % ranges;
     const auto first_block = static_cast<int>(std::int64_t{blocks} * range / ranges);
     const auto end_block = static_cast<int>(std::int64_t{blocks} * (range + 1) / ranges);
-    RunPanel(x, first_pixel, panel, first_block, end_block, &tables_[thread]);
+    RunPanel(static_cast<const X*>(x), PanelAt(task / ranges), first_block, end_block, &scratch_[thread]);
   });
 }
 
 template <typename X>
-void RealConv2D::RunPanel(const X* x, std::int64_t first_pixel, int pixels, int first_block, int end_block,
-                          std::vector<const void*>* table) const {
-  using Acc = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
-  alignas(64) Acc acc[kMaxTilePixels * kBlockChannels];
-  const int depth = kernel_.channels;
-  const auto rows = reinterpret_cast<const X**>(table->data());
-  if (epilogue_.SplitsWords()) epilogue_.ClearBits(first_pixel, pixels);
+typename RealConv2D<X>::Panel RealConv2D<X>::PanelAt(int index) const {
+  const int across = CeilDiv(horizontal_.output, panel_columns_);
+  const int down = CeilDiv(vertical_.output, panel_rows_);
+  Panel panel = {};
+  panel.image = index / across / down;
+  panel.row = index / across % down * panel_rows_;
+  panel.rows = std::min(panel_rows_, vertical_.output - panel.row);
+  panel.column = index % across * panel_columns_;
+  panel.columns = std::min(panel_columns_, horizontal_.output - panel.column);
+  return panel;
+}
+
+template <typename X>
+void RealConv2D<X>::RunPanel(const X* x, const Panel& panel, int first_block, int end_block, Scratch* scratch) const {
+  if (epilogue_.SplitsWords()) {
+    for (int row = 0; row < panel.rows; ++row) epilogue_.ClearBits(FirstPixel(panel, row), panel.columns);
+  }
+  const std::int64_t image_values =
+      std::int64_t{vertical_.input} * horizontal_.input * kernel_.groups * kernel_.channels;
   int group = -1;
   for (int block = first_block; block < end_block; ++block) {
     if (block / kernel_.group_blocks() != group) {
       group = block / kernel_.group_blocks();
-      FillRows(x + group * depth, first_pixel, pixels, rows);
+      CopyRows(x + panel.image * image_values + std::int64_t{group} * kernel_.channels, panel, scratch);
     }
-    const Word* packed = packed_kernel_.data() + static_cast<std::size_t>(block) * kernel_.taps * depth;
-    for (int tile = 0; tile < pixels; tile += kernels_->tile_pixels) {
-      const int count = std::min(kernels_->tile_pixels, pixels - tile);
-      const X* const* tile_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps;
-      if constexpr (std::is_same_v<X, float>) {
-        kernels_->accumulate_float(tile_rows, count, kernel_.taps, depth, packed, acc);
-      } else if constexpr (std::is_same_v<X, std::int8_t>) {
-        kernels_->accumulate_int8(tile_rows, count, kernel_.taps, depth, packed, zero_point_, acc);
-      } else {
-        kernels_->accumulate_uint8(tile_rows, count, kernel_.taps, depth, packed, zero_point_, acc);
-      }
-      epilogue_.Finish(acc, first_pixel + tile, count, block);
+    RunBlock(panel, block, scratch);
+  }
+}
+
+template <typename X>
+void RealConv2D<X>::RunBlock(const Panel& panel, int block, Scratch* scratch) const {
+  Acc* acc = AlignedData(scratch->acc);
+  const std::int64_t row_acc = chunks_.size() == 1 ? 0 : std::int64_t{panel_columns_} * kBlockChannels;
+  for (const Chunk& chunk : chunks_) {
+    const unsigned char* kernel = ExpandedChunk(block, chunk, scratch);
+    const bool is_first = &chunk == &chunks_.front();
+    const bool is_last = &chunk == &chunks_.back();
+    for (int row = 0; row < panel.rows; ++row) {
+      Acc* sums = acc + row * row_acc;
+      const Acc* start = is_first ? start_.data() + std::int64_t{block} * kBlockChannels : sums;
+      const X* const* rows = scratch->rows.data() + row * vertical_.size + chunk.first_row;
+      kernels_->accumulate(
+          {rows, chunk.rows, chunk.values, chunk.first_value, std::int64_t{pixel_columns_} * kernel_.channels},
+          panel.columns, kernel, start, is_first ? 0 : kBlockChannels, sums);
+      if (is_last) epilogue_.Finish(sums, FirstPixel(panel, row), panel.columns, block);
     }
   }
 }
 
-// Fills the panel's table for one group: x points at the group's first channel of the first pixel.
 template <typename X>
-void RealConv2D::FillRows(const X* x, std::int64_t first_pixel, int pixels, const X** rows) const {
-  const std::int64_t image_size = std::int64_t{vertical_.input} * horizontal_.input * PixelSize();
-  const auto padding = reinterpret_cast<const X*>(padding_row_.data());
-  for (int pixel = 0; pixel < pixels; ++pixel) {
-    const std::int64_t at = first_pixel + pixel;
-    const auto column = static_cast<int>(at % horizontal_.output);
-    const auto row = static_cast<int>(at / horizontal_.output % vertical_.output);
-    const std::int64_t image = at / horizontal_.output / vertical_.output * image_size;
-    const int top = row * vertical_.stride - vertical_.pad;
-    const int left = column * horizontal_.stride - horizontal_.pad;
-    const std::int64_t origin = image + (std::int64_t{top} * horizontal_.input + left) * PixelSize();
-    const int tile = pixel / kernels_->tile_pixels * kernels_->tile_pixels;
-    const int count = std::min(kernels_->tile_pixels, pixels - tile);
-    const X** tap_rows = rows + static_cast<std::size_t>(tile) * kernel_.taps + (pixel - tile);
-    for (int tap = 0; tap < kernel_.taps; ++tap, tap_rows += count) {
-      const bool inside = vertical_.Contains(top + tap / horizontal_.size * vertical_.dilation) &&
-                          horizontal_.Contains(left + tap % horizontal_.size * horizontal_.dilation);
-      *tap_rows = inside ? x + (origin + tap_offsets_[tap]) : padding;
+const unsigned char* RealConv2D<X>::ExpandedChunk(int block, const Chunk& chunk, Scratch* scratch) const {
+  if (!expanded_.empty()) {
+    return AlignedData(expanded_) + block * kernels_->ExpandedBytes(vertical_.size, RowLength());
+  }
+  const std::int64_t first = std::int64_t{chunk.first_row} * RowLength() + chunk.first_value;
+  unsigned char* expanded = AlignedData(scratch->expanded);
+  kernels_->expand(packed_kernel_.data() + block * Steps() + first, chunk.rows, chunk.values, expanded);
+  return expanded;
+}
+
+// x points at the group's first channel of the image.
+template <typename X>
+void RealConv2D<X>::CopyRows(const X* x, const Panel& panel, Scratch* scratch) const {
+  const std::int64_t row_values = std::int64_t{horizontal_.input} * kernel_.groups * kernel_.channels;
+  const int apart = RowsApart();
+  X* to = scratch->values.data();
+  const X** rows = scratch->rows.data();
+  for (int row = 0; row < panel.rows; ++row, rows += vertical_.size) {
+    for (int tap = 0; tap < vertical_.size; ++tap) {
+      if (row > 0 && tap + apart < vertical_.size) {
+        rows[tap] = rows[tap + apart - vertical_.size];
+        continue;
+      }
+      const int line = (panel.row + row) * vertical_.stride - vertical_.pad + tap * vertical_.dilation;
+      CopyRow(vertical_.Contains(line) ? x + line * row_values : nullptr, panel.column, panel.columns, to);
+      rows[tap] = to;
+      to += CopiedColumns(panel_columns_) * kernel_.channels;
     }
   }
 }
+
+// The values of a row of x, or padding where it is null, under the taps of the pixels.
+template <typename X>
+void RealConv2D<X>::CopyRow(const X* row, int first_pixel, int pixels, X* to) const {
+  if (row == nullptr) {
+    std::fill_n(to, CopiedColumns(pixels) * kernel_.channels, padding_);
+    return;
+  }
+  const std::int64_t first = std::int64_t{first_pixel} * horizontal_.stride - horizontal_.pad;
+  if (!gathers_) return CopyColumns(row, first, CopiedColumns(pixels), to);
+  for (int pixel = 0; pixel < pixels; ++pixel) {
+    for (int tap = 0; tap < horizontal_.size; ++tap, to += kernel_.channels) {
+      CopyColumns(row, first + std::int64_t{pixel} * horizontal_.stride + std::int64_t{tap} * horizontal_.dilation, 1,
+                  to);
+    }
+  }
+}
+
+template <typename X>
+void RealConv2D<X>::CopyColumns(const X* row, std::int64_t first_column, std::int64_t columns, X* to) const {
+  const std::int64_t begin = std::clamp<std::int64_t>(-first_column, 0, columns);
+  const std::int64_t end = std::clamp<std::int64_t>(horizontal_.input - first_column, begin, columns);
+  const std::int64_t channels = kernel_.channels;
+  const std::int64_t pixel_values = channels * kernel_.groups;
+  to = std::fill_n(to, begin * channels, padding_);
+  const X* from = row + (first_column + begin) * pixel_values;
+  if (kernel_.groups == 1) {
+    to = CopyValues(from, (end - begin) * channels, flip_, to);
+  } else {
+    for (std::int64_t column = begin; column < end; ++column, from += pixel_values)
+      to = CopyValues(from, channels, flip_, to);
+  }
+  std::fill_n(to, (columns - end) * channels, padding_);
+}
+
+template class RealConv2D<float>;
+template class RealConv2D<std::uint8_t>;
 
 }  // namespace keras_bnn

@@ -66,16 +66,15 @@ TEST(KernelSetsTest, EverySetIsComplete) {
   for (int i = 0; i < KernelSetCount(); ++i) {
     const KernelSet& set = KernelSetAt(i);
     SCOPED_TRACE(set.name);
-    EXPECT_GE(set.tile_pixels, 1);
-    EXPECT_LE(set.tile_pixels, kMaxTilePixels);
     EXPECT_GE(set.steps_per_thread, 1);
     EXPECT_NE(set.arrange_channels, nullptr);
     EXPECT_NE(set.accumulate_bits, nullptr);
     EXPECT_NE(set.floats_from_bits, nullptr);
     EXPECT_NE(set.compare_bits, nullptr);
-    EXPECT_NE(set.accumulate_float, nullptr);
-    EXPECT_NE(set.accumulate_int8, nullptr);
-    EXPECT_NE(set.accumulate_uint8, nullptr);
+    EXPECT_NE(set.floats.expand, nullptr);
+    EXPECT_NE(set.floats.accumulate, nullptr);
+    EXPECT_NE(set.bytes.expand, nullptr);
+    EXPECT_NE(set.bytes.accumulate, nullptr);
     EXPECT_NE(set.floats_from_int, nullptr);
     EXPECT_NE(set.floats_from_float, nullptr);
     EXPECT_NE(set.bits_from_int, nullptr);
