@@ -5,7 +5,8 @@
 #
 #   make_root.sh arm64|armhf DIR PYTHON RUNTIME
 #
-# DIR takes about 400 MB and two minutes; a complete one is left as it is. PYTHON is one of this machine, with pip; RUNTIME is
+# The packages are unpacked, not configured: that is enough for Python, and takes no emulation.
+# DIR takes about 400 MB and a minute; a complete one is left as it is. PYTHON is one of this machine, with pip; RUNTIME is
 # a requirement for it, such as ai-edge-litert==2.3.0.
 # Prints nothing but errors. Exits with 77 when this machine lacks something, and says what.
 set -eu
@@ -44,12 +45,6 @@ flock 9
 command -v debootstrap >/dev/null || lacks "debootstrap is not installed"
 command -v $emulator-static >/dev/null || lacks "$emulator-static is not installed (package qemu-user-static)"
 
-# Programs that run programs (dpkg does) need the kernel to know that QEMU runs those for ARM.
-binfmt=/proc/sys/fs/binfmt_misc
-[ -e $binfmt/register ] || mount -t binfmt_misc binfmt_misc $binfmt || lacks "binfmt_misc cannot be mounted here"
-[ -e $binfmt/$emulator ] || grep -v '^#' /usr/lib/binfmt.d/$emulator.conf >$binfmt/register ||
-  lacks "QEMU cannot be registered with binfmt_misc here"
-
 # The mirror that this machine uses itself; without one, debootstrap's own default.
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' | awk '$2 == "Debian" {print $1; exit}')
 
@@ -58,11 +53,13 @@ rm -rf "$root" "$partial"
 mkdir -p "$partial"
 log=$root.log
 # shellcheck disable=SC2086  # no mirror is no argument
-debootstrap --arch=$architecture --foreign --variant=minbase --include=$packages bookworm "$partial" $mirror >"$log" 2>&1 &&
-  chroot "$partial" /debootstrap/debootstrap --second-stage >>"$log" 2>&1 || {
+debootstrap --arch=$architecture --foreign --variant=minbase --include=$packages bookworm "$partial" $mirror >"$log" 2>&1 || {
   tail -n 20 "$log" >&2
   exit 1
 }
+for package in "$partial"/var/cache/apt/archives/*.deb; do
+  dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --skip-old-files -f - -C "$partial"
+done
 # shellcheck disable=SC2046,SC2086  # several words
 "$python" -m pip install --quiet --root-user-action=ignore --disable-pip-version-check --no-compile --target "$partial/opt/site-packages" \
   $(printf -- '--platform %s ' $platforms) --python-version 311 --only-binary=:all: $wheels

@@ -27,6 +27,10 @@ class Userland:
         """The path as programs in the userland see it."""
         return f"/{path.relative_to(self._root)}"
 
+    def _numeric_libraries(self) -> list[str]:
+        """The folders of Debian's BLAS and LAPACK, which numpy would find once the packages are configured."""
+        return [self.inside(path) for name in ("blas", "lapack") for path in self._root.glob(f"usr/lib/*/{name}")]
+
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Python in the userland; stderr goes into stdout."""
         folder = self.inside(self.folder)
@@ -35,9 +39,9 @@ class Userland:
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": f"{folder}/site:{folder}/project/tests:/opt/site-packages",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "LD_LIBRARY_PATH": ":".join(self._numeric_libraries()),
             "HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}/hypothesis",
         }
-        # QEMU is named, so that a userland made before a reboot runs without binfmt_misc.
         command = ["chroot", str(self._root), f"/usr/bin/{self._emulator}", "/usr/bin/python3", *arguments]
         return subprocess.run(
             command,
