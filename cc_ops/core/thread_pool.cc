@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <system_error>
 
+#include "core/subnormals.h"
+
 namespace keras_bnn {
 namespace {
 
@@ -73,6 +75,7 @@ void ThreadPool::Run(int items, int threads, Call call, const void* context) {
 }
 
 void ThreadPool::Work(int thread) {
+  const KeepSubnormals keep_subnormals;  // threads begin in the mode of the one that starts them
   unsigned seen = 0;
   for (;;) {
     {

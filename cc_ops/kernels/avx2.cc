@@ -14,7 +14,6 @@
 namespace keras_bnn {
 namespace {
 
-constexpr int kTilePixels = 4;  // of real x
 constexpr int kLanes = 8;
 constexpr int kWordBytes = sizeof(Word);
 constexpr int kByteWords = 7;     // a byte counts at most 32 per word, and 7 * 32 < 256
@@ -215,7 +214,7 @@ struct CountTile {
 };
 
 constexpr KernelSet Avx2Kernels() {
-  KernelSet set = KernelSetOf<Avx2Lanes, kTilePixels, CountTile, Avx2Real>::Named("avx2", 1 << 16);
+  KernelSet set = KernelSetOf<Avx2Lanes, CountTile, Avx2Real>::Named("avx2", 1 << 16);
   set.arrange_channels = ArrangeChannels;
   return set;
 }

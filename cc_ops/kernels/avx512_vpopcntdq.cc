@@ -12,7 +12,6 @@
 namespace keras_bnn {
 namespace {
 
-constexpr int kTilePixels = 8;
 constexpr int kLanes = 16;
 
 // The masks of two registers as one word. Done on mask registers, because GCC 12 with -fsanitize=thread reads a mask
@@ -106,6 +105,6 @@ struct CountTile {
 }  // namespace
 
 extern const KernelSet kAvx512VpopcntdqKernels =
-    KernelSetOf<Avx512Lanes, kTilePixels, CountTile, Avx512Real>::Named("avx512_vpopcntdq", 1 << 17);
+    KernelSetOf<Avx512Lanes, CountTile, Avx512Real>::Named("avx512_vpopcntdq", 1 << 17);
 
 }  // namespace keras_bnn

@@ -102,9 +102,6 @@ struct BlockOutputs {
 struct KernelSet {
   const char* name;
 
-  // Pixels per call of the accumulate functions for real x, at most kMaxTilePixels.
-  int tile_pixels;
-
   // Pixels per call of the functions of a BinaryTile: a multiple of kMaxTilePixels, at most kMaxBinaryPixels.
   int binary_pixels;
 

@@ -362,15 +362,12 @@ struct BinaryOf {
 
 inline void KeepOrder(Word*) {}
 
-template <typename Lanes, int kTilePixels, template <int> class CountTile, typename Real>
+template <typename Lanes, template <int> class CountTile, typename Real>
 struct KernelSetOf {
-  static_assert(kTilePixels <= kMaxTilePixels, "callers make room for kMaxTilePixels");
-
   static constexpr KernelSet Named(const char* name, int steps_per_thread) {
     using T = Transforms<Lanes>;
     using Binary = BinaryOf<CountTile>;
     return {name,
-            kTilePixels,
             kMaxTilePixels,
             steps_per_thread,
             KeepOrder,

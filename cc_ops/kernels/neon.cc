@@ -14,7 +14,6 @@
 namespace keras_bnn {
 namespace {
 
-constexpr int kTilePixels = 8;  // more than the registers hold: one call and one part of the epilogue for all
 constexpr int kLanes = 4;
 constexpr int kBlockVectors = kBlockChannels / kLanes;
 constexpr int kRunWords = 31;     // a byte counts at most 8 per word, and 31 * 8 < 256
@@ -241,7 +240,7 @@ void PackFloat(const float* x, int channels, Word* words) {
 }
 
 constexpr KernelSet NeonKernels() {
-  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, CountTile, NeonReal>::Named("neon", 1 << 13);
+  KernelSet set = KernelSetOf<NeonLanes, CountTile, NeonReal>::Named("neon", 1 << 13);
   set.floats_from_int = FloatsFromInt;
   set.bits_from_int = BitsFromInt;
   set.pack_float = PackFloat;

@@ -13,7 +13,6 @@
 namespace keras_bnn {
 namespace {
 
-constexpr int kTilePixels = 8;  // more than the registers hold: one call and one part of the epilogue for all
 constexpr int kHalf = kBlockChannels / 2;
 constexpr int kRunWords = 31;  // a byte counts at most 8 per word, and 31 * 8 < 256
 constexpr int kTapBytes = kMaxTilePixels * static_cast<int>(sizeof(Word*));
@@ -190,7 +189,7 @@ void FloatsFromCounts(const BinaryTile& tile, const FloatTransform& t, float* y,
   std::int32_t sums[kMaxTilePixels * kBlockChannels];
   CountTilePixels(tile, sums);
   for (int p = 0; p < tile.pixels; ++p, y += stride) {
-    const std::int32_t* starts = tile.ValuesOf(p);
+    const std::int32_t* starts = tile.values + tile.value_rows[p];
     const std::int32_t* counts = sums + p * kBlockChannels;
     TransformFar<kClamps>(t, y, [=](int i) {
       return vcvtq_f32_s32(vsubq_s32(vld1q_s32(starts + i), vshlq_n_s32(vld1q_s32(counts + i), 1)));
@@ -210,7 +209,7 @@ void FloatsFromBits(const BinaryTile& tile, int channels, const FloatTransform& 
 }
 
 constexpr KernelSet NeonKernels() {
-  KernelSet set = KernelSetOf<NeonLanes, kTilePixels, CountTile, NeonReal>::Named("neon", 1 << 13);
+  KernelSet set = KernelSetOf<NeonLanes, CountTile, NeonReal>::Named("neon", 1 << 13);
   set.floats_from_bits = FloatsFromBits;
   return set;
 }

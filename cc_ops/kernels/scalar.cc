@@ -47,6 +47,6 @@ struct CountTile {
 
 }  // namespace
 
-extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, 4, CountTile, ScalarReal>::Named("scalar", 1 << 13);
+extern const KernelSet kScalarKernels = KernelSetOf<ScalarLanes, CountTile, ScalarReal>::Named("scalar", 1 << 13);
 
 }  // namespace keras_bnn

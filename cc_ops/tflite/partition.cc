@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/refusal.h"
+#include "core/subnormals.h"
 
 namespace keras_bnn {
 namespace {
@@ -183,6 +184,7 @@ void Partition::PlanArena(const TfLiteContext* context) {
 }
 
 void Partition::Run(TfLiteContext* context) {
+  const KeepSubnormals keep_subnormals;
   const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_.data()) % kArenaAlignment;
   unsigned char* arena = arena_.data() + (kArenaAlignment - misalignment);
   const auto data = [&](int index) -> void* {

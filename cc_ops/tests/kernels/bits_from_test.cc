@@ -22,7 +22,7 @@ class BitsFromTest : public KernelSetTest {};
 
 TEST_P(BitsFromTest, IntIsBelowThreshold) {
   std::uint32_t seed = 100;
-  for (int pixels = 1; pixels <= kernels().tile_pixels; ++pixels) {
+  for (int pixels = 1; pixels <= kMaxTilePixels; ++pixels) {
     for (const std::size_t stride : {1, 2, 5}) {
       for (const Edge edge : kEdges) {
         Random random(++seed);
@@ -61,7 +61,7 @@ TEST_P(BitsFromTest, FloatIsBelowZero) {
   const float kNan = std::numeric_limits<float>::quiet_NaN();
   const float kSpecials[] = {0.0f, -0.0f, kInfinity, -kInfinity, kNan, 0x1p-149f, -0x1p-149f, -1.0f};
   std::uint32_t seed = 200;
-  for (int pixels = 1; pixels <= kernels().tile_pixels; ++pixels) {
+  for (int pixels = 1; pixels <= kMaxTilePixels; ++pixels) {
     for (const Edge edge : kEdges) {
       for (int round = 0; round < 8; ++round) {
         Random random(++seed);

@@ -71,7 +71,7 @@ class FloatsFromTest : public KernelSetTest {
   template <typename Acc>
   void ExpectPlainValuesOfAllShapes() {
     std::uint32_t seed = 100;
-    for (int pixels = 1; pixels <= kernels().tile_pixels; ++pixels) {
+    for (int pixels = 1; pixels <= kMaxTilePixels; ++pixels) {
       for (const int channels : {1, 2, 7, 8, 15, 16, 17, 31, 32}) {
         for (const Edge edge : kEdges) {
           Random random(++seed);

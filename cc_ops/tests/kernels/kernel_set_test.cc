@@ -100,8 +100,6 @@ TEST(KernelSetsTest, EverySetIsComplete) {
   for (int i = 0; i < KernelSetCount(); ++i) {
     const KernelSet& set = KernelSetAt(i);
     SCOPED_TRACE(set.name);
-    EXPECT_GE(set.tile_pixels, 1);
-    EXPECT_LE(set.tile_pixels, kMaxTilePixels);
     EXPECT_EQ(set.binary_pixels % kMaxTilePixels, 0);
     EXPECT_GE(set.binary_pixels, kMaxTilePixels);
     EXPECT_LE(set.binary_pixels, kMaxBinaryPixels);
