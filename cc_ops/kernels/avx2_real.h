@@ -57,8 +57,8 @@ struct FloatTileOf {
     }
   }
 
-  static void RunHalf(const RealRows<float>& x, const Kernel* kernel, int half, const float* start, int start_step,
-                      float* acc) {
+  static inline __attribute__((always_inline)) void RunHalf(const RealRows<float>& x, const Kernel* kernel, int half,
+                                                            const float* start, int start_step, float* acc) {
     __m256 sums[P][2];
     for (int p = 0; p < P; ++p) {
       sums[p][0] = _mm256_loadu_ps(start + p * start_step);
