@@ -125,8 +125,11 @@ void ThreadPool::Run(int items, int threads, Call call, const void* context) {
   }
   call_ = call;
   context_ = context;
-  items_ = items;
-  next_item_.store(0, std::memory_order_relaxed);
+  range_count_ = std::min(useful, kMostRanges);
+  for (int i = 0; i < range_count_; ++i) {
+    ranges_[i].next.store(static_cast<int>(std::int64_t{items} * i / range_count_), std::memory_order_relaxed);
+    ranges_[i].end = static_cast<int>(std::int64_t{items} * (i + 1) / range_count_);
+  }
   state_.store(static_cast<std::uint32_t>(useful - 1) * kPlace);
   Wake(useful - 1);
   TakeItems(0);
@@ -158,9 +161,12 @@ void ThreadPool::WaitForWorkers() {
 }
 
 void ThreadPool::TakeItems(int thread) {
-  for (int item = next_item_.fetch_add(1, std::memory_order_relaxed); item < items_;
-       item = next_item_.fetch_add(1, std::memory_order_relaxed)) {
-    call_(context_, item, thread);
+  for (int i = 0; i < range_count_; ++i) {
+    Range& range = ranges_[(thread + i) % range_count_];
+    for (int item = range.next.fetch_add(1, std::memory_order_relaxed); item < range.end;
+         item = range.next.fetch_add(1, std::memory_order_relaxed)) {
+      call_(context_, item, thread);
+    }
   }
 }
 

@@ -71,14 +71,23 @@ class ThreadPool {
   pthread_cond_t wake_ = PTHREAD_COND_INITIALIZER;
   pthread_cond_t done_ = PTHREAD_COND_INITIALIZER;
 
+  // The items that a thread begins with: those it had in the op before, so that their data is still in its core's
+  // caches. When they are done it takes those of the others.
+  struct Range {
+    std::atomic<int> next{0};
+    int end = 0;
+    char apart[56];  // each has a cache line of its own
+  };
+  static constexpr int kMostRanges = 16;
+
   // What waiting workers read has a cache line of its own, as has what working threads write.
   char apart_[64];
   std::atomic<std::uint32_t> state_{0};  // see the .cc file
-  Call call_ = nullptr;                  // the current ParallelFor's, as are the two below
+  Call call_ = nullptr;                  // the current ParallelFor's, as are those below
   const void* context_ = nullptr;
-  int items_ = 0;
+  int range_count_ = 0;
   char also_apart_[64];
-  std::atomic<int> next_item_{0};
+  Range ranges_[kMostRanges];
 };
 
 }  // namespace keras_bnn
