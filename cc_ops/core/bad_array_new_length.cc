@@ -1,5 +1,6 @@
-// What std::vector of GCC 11 and newer calls when a size overflows, and libstdc++ before GCC 11 lacks. With a definition of
-// its own the library runs on systems that are older than the compiler, such as Debian 11; the linker keeps it local.
+// What std::vector of GCC 11 and newer calls when a size overflows, and libstdc++ before GCC 11 lacks. With a
+// definition of its own the library runs on systems that are older than the compiler, such as Debian 11; the linker
+// keeps it local.
 #include <new>
 
 #if defined(__GLIBCXX__)
