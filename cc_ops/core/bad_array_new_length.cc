@@ -4,7 +4,7 @@
 #include <new>
 
 #if defined(__GLIBCXX__)
-namespace std {
+namespace std {  // NOLINT(bugprone-std-namespace-modification): libstdc++ itself calls it by this name
 __attribute__((visibility("hidden"), noreturn)) void __throw_bad_array_new_length() { throw std::bad_alloc(); }
 }  // namespace std
 #endif

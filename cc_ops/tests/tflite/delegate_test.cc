@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "keras_bnn/keras_bnn.h"
@@ -30,6 +31,17 @@ DelegatePointer Create(std::vector<std::string> keys = {}, std::vector<std::stri
   const auto report = [](const char* text) { last_report += text; };
   return {tflite_plugin_create_delegate(key_pointers.data(), value_pointers.data(), keys.size(), report),
           tflite_plugin_destroy_delegate};
+}
+
+// A model of two ops that gives the signs of 4 values. Returns its input and its output.
+std::pair<int, int> AddSigns(TfLiteHost* host) {
+  const int x = host->AddTensor("x", kTfLiteFloat32, {1, 4});
+  const int bits = host->AddTensor("bits", kTfLiteInt32, {1, 1});
+  const int y = host->AddTensor("y", kTfLiteFloat32, {1, 4});
+  host->AddNode("BnnQuantize", {x}, {bits}, FlexbufferMap({{"version", 1}}));
+  host->AddNode("BnnDequantize", {bits}, {y}, FlexbufferMap({{"version", 1}, {"channels", 4}}));
+  host->SetInputsAndOutputs({x}, {y});
+  return {x, y};
 }
 
 class DelegateTest : public testing::Test {
@@ -153,12 +165,7 @@ TEST_F(DelegateTest, RefusesOlderRuntimesWhereRegistrationsLieOnTheStack) {
   constexpr bool kOnTheStack = sizeof(void*) == 4;
   TfLiteHost host;
   host.SetRegistrationBytes(kOnTheStack ? 36 : 72);  // as in TFLite 2.10
-  const int x = host.AddTensor("x", kTfLiteFloat32, {1, 4});
-  const int bits = host.AddTensor("bits", kTfLiteInt32, {1, 1});
-  const int y = host.AddTensor("y", kTfLiteFloat32, {1, 4});
-  host.AddNode("BnnQuantize", {x}, {bits}, FlexbufferMap({{"version", 1}}));
-  host.AddNode("BnnDequantize", {bits}, {y}, FlexbufferMap({{"version", 1}, {"channels", 4}}));
-  host.SetInputsAndOutputs({x}, {y});
+  AddSigns(&host);
   const DelegatePointer delegate = Create();
   EXPECT_EQ(host.Apply(delegate.get()), kOnTheStack ? kTfLiteError : kTfLiteOk);
   EXPECT_EQ(host.reports(), kOnTheStack ? "keras-bnn: the runtime keeps 36 bytes for an op's registration; expected "
@@ -169,12 +176,7 @@ TEST_F(DelegateTest, RefusesOlderRuntimesWhereRegistrationsLieOnTheStack) {
 // As Python does at its exit, where objects go in any order.
 TEST_F(DelegateTest, MayBeDestroyedBeforeTheRuntime) {
   TfLiteHost host;
-  const int x = host.AddTensor("x", kTfLiteFloat32, {1, 4});
-  const int bits = host.AddTensor("bits", kTfLiteInt32, {1, 1});
-  const int y = host.AddTensor("y", kTfLiteFloat32, {1, 4});
-  host.AddNode("BnnQuantize", {x}, {bits}, FlexbufferMap({{"version", 1}}));
-  host.AddNode("BnnDequantize", {bits}, {y}, FlexbufferMap({{"version", 1}, {"channels", 4}}));
-  host.SetInputsAndOutputs({x}, {y});
+  const auto [x, y] = AddSigns(&host);
   DelegatePointer delegate = Create();
   ASSERT_EQ(host.Apply(delegate.get()), kTfLiteOk);
   ASSERT_EQ(host.AllocateTensors(), kTfLiteOk);
