@@ -49,9 +49,9 @@ def test_sme2_at_every_vector_length(arm64_build: Path, bits: int) -> None:
 
 
 def test_ops_in_the_userland(userland: Userland) -> None:
-    """The tests of tests/ops, by kernel set, so that several cores share them."""
+    """The tests of tests/ops, by kernel set, so that two cores share them; SVE2 has the random networks below."""
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", userland.inside(userland.folder / "project"), "-k"]
-    selections = ("scalar", "sve2", "not (scalar or sve2)")
+    selections = ("scalar", "not (scalar or sve2)")
     with ThreadPoolExecutor() as pool:
         for done in pool.map(lambda tests: userland.python(*command, tests), selections):
             assert done.returncode == 0, done.stdout
