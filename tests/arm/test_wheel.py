@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.delegate import Session
 from support.mnist import MODELS, digits
+from support.session import Session
 
 pytestmark = pytest.mark.arm
 

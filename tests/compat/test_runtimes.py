@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.delegate import Session, assert_same_bits
+from support.delegate import assert_same_bits
 from support.mnist import MODELS, digits
 from support.runtimes import RUNTIMES, MissingPythonError, Runtime, run_file
+from support.session import Session
 
 import keras_bnn
 from keras_bnn.runtime import delegate_path

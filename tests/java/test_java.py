@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.delegate import Session
 from support.mnist import MODELS, digits
+from support.session import Session
 
 pytestmark = pytest.mark.java
 
