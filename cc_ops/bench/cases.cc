@@ -241,9 +241,11 @@ Case LayerCase(const std::string& name, const Shape& shape, Output output) {
   return {name + (output == Output::kBits ? ", to bits" : ", to float"), shape.Products(), make};
 }
 
-// Signs of real numbers, with -0.0 and 0, packed row by row: pack(kernels, row, words).
+// Signs of real numbers, packed as BnnQuantize does: pack(kernels, data, first, values, words) packs `values` from
+// `first`, which are rows of whole words.
 constexpr int kPackRows = 28 * 28;
 constexpr int kPackChannels = 128;
+constexpr int kRowsTogether = 56;
 
 struct PackData {
   std::vector<float> x, multiplier, bias;
@@ -252,13 +254,14 @@ struct PackData {
 };
 
 template <typename Pack, typename Negative>
-Case PackCase(const std::string& name, const Pack& pack, const Negative& negative) {
-  const auto make = [pack, negative](const KernelSet& kernels) {
+Case PackCase(const std::string& name, float zero, const Pack& pack, const Negative& negative) {
+  const auto make = [zero, pack, negative](const KernelSet& kernels) {
     const auto data = std::make_shared<PackData>();
     Random random(2);
     data->multiplier = random.Floats(kPackChannels);
     data->bias = random.Floats(kPackChannels);
     data->x = random.Floats(kPackRows * kPackChannels);
+    for (float& value : data->x) value = value == 0 ? zero : value;
     std::vector<int> signs;
     for (int i = 0; i < kPackRows * kPackChannels; ++i) {
       data->int8s.push_back(static_cast<std::int8_t>(random.Int(-128, 127)));
@@ -267,8 +270,9 @@ Case PackCase(const std::string& name, const Pack& pack, const Negative& negativ
     data->expected = PackSigns(signs, kPackChannels);
     data->words.resize(data->expected.size());
     const auto run = [pack, data, &kernels] {
-      for (int row = 0; row < kPackRows; ++row) {
-        pack(kernels, *data, row * kPackChannels, data->words.data() + row * WordsFor(kPackChannels));
+      for (int row = 0; row < kPackRows; row += kRowsTogether) {
+        pack(kernels, *data, row * kPackChannels, kRowsTogether * kPackChannels,
+             data->words.data() + row * WordsFor(kPackChannels));
       }
     };
     return Bench{run, [data] { return data->words == data->expected; },
@@ -325,22 +329,24 @@ std::vector<Case> AllCases() {
   add("transposed 3x3, 14x14x64", {14, 64, 64, 3, 2, 1, Kind::kTransposed});
   add("first 3x3, 28x28x3 to 32, float32", {28, 3, 32, 3, 1, 1, Kind::kConv, ConvInput::kFloat32});
   add("first 3x3, 28x28x3 to 32, int8", {28, 3, 32, 3, 1, 1, Kind::kConv, ConvInput::kInt8});
+  const auto pack_floats = [](const KernelSet& kernels, const PackData& data, int first, int values, Word* words) {
+    kernels.pack_float(data.x.data() + first, values, words);
+  };
+  const auto is_negative = [](const PackData& data, int i, int) { return data.x[i] < 0; };
+  cases.push_back(PackCase("pack float32, 28x28x128", 0.0f, pack_floats, is_negative));
+  cases.push_back(PackCase("pack float32 with -0.0, 28x28x128", -0.0f, pack_floats, is_negative));
   cases.push_back(PackCase(
-      "pack float32, 28x28x128",
-      [](const KernelSet& kernels, const PackData& data, int first, Word* words) {
-        kernels.pack_float(data.x.data() + first, kPackChannels, words);
-      },
-      [](const PackData& data, int i, int) { return data.x[i] < 0; }));
-  cases.push_back(PackCase(
-      "pack int8, 28x28x128",
-      [](const KernelSet& kernels, const PackData& data, int first, Word* words) {
-        kernels.pack_int8(data.int8s.data() + first, kPackChannels, kZeroPoint, words);
+      "pack int8, 28x28x128", 0.0f,
+      [](const KernelSet& kernels, const PackData& data, int first, int values, Word* words) {
+        kernels.pack_int8(data.int8s.data() + first, values, kZeroPoint, words);
       },
       [](const PackData& data, int i, int) { return data.int8s[i] < kZeroPoint; }));
   cases.push_back(PackCase(
-      "pack scaled float32, 28x28x128",
-      [](const KernelSet& kernels, const PackData& data, int first, Word* words) {
-        kernels.pack_scaled(data.x.data() + first, kPackChannels, data.multiplier.data(), data.bias.data(), words);
+      "pack scaled float32, 28x28x128", 0.0f,
+      [](const KernelSet& kernels, const PackData& data, int first, int values, Word* words) {
+        for (const int end = first + values; first < end; first += kPackChannels, words += WordsFor(kPackChannels)) {
+          kernels.pack_scaled(data.x.data() + first, kPackChannels, data.multiplier.data(), data.bias.data(), words);
+        }
       },
       [](const PackData& data, int i, int channel) {
         return PlainTransform(data.x[i], data.multiplier[channel], data.bias[channel], kNoActivation, kNoActivation) <
