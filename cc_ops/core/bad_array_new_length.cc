@@ -4,7 +4,9 @@
 #include <new>
 
 #if defined(__GLIBCXX__)
-namespace std {  // NOLINT(bugprone-std-namespace-modification): libstdc++ itself calls it by this name
+// NOLINTBEGIN(bugprone-reserved-identifier, bugprone-std-namespace-modification): libstdc++ calls it by this name
+namespace std {
 __attribute__((visibility("hidden"), noreturn)) void __throw_bad_array_new_length() { throw std::bad_alloc(); }
 }  // namespace std
+// NOLINTEND(bugprone-reserved-identifier, bugprone-std-namespace-modification)
 #endif

@@ -127,9 +127,9 @@ constexpr std::int64_t kAllowDynamicTensors = 1;
 #if defined(__LP64__) || defined(__arm__)
 // The values are those of 64-bit systems and of 32-bit ARM.
 #define KERAS_BNN_CHECK_OFFSET(type, member, on64, on32) \
-  static_assert(offsetof(type, member) == (sizeof(void*) == 8 ? on64 : on32), #type "." #member " has moved")
+  static_assert(offsetof(type, member) == (sizeof(void*) == 8 ? (on64) : (on32)), #type "." #member " has moved")
 #define KERAS_BNN_CHECK_SIZE(type, on64, on32) \
-  static_assert(sizeof(type) == (sizeof(void*) == 8 ? on64 : on32), #type " has another size")
+  static_assert(sizeof(type) == (sizeof(void*) == 8 ? (on64) : (on32)), #type " has another size")
 KERAS_BNN_CHECK_OFFSET(TfLiteTensor, data, 8, 4);
 KERAS_BNN_CHECK_OFFSET(TfLiteTensor, dims, 16, 8);
 KERAS_BNN_CHECK_OFFSET(TfLiteTensor, params, 24, 12);

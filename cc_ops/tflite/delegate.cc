@@ -151,17 +151,19 @@ void* Delegate::InitPartition(TfLiteContext* context, const char* buffer, std::s
   Guarded(context, [&] {
     const DelegateOptions& options = delegate->options_;
     const std::lock_guard<std::mutex> lock(delegate->mutex_);
+    auto& nodes = delegate->nodes_;
+    nodes.reserve(nodes.size() + 1);  // so that nothing fails once there is a node
     const auto same = [&](const Node* other) { return other->context == context; };
-    const auto other = std::find_if(delegate->nodes_.begin(), delegate->nodes_.end(), same);
-    const bool first = other == delegate->nodes_.end();
+    const auto other = std::find_if(nodes.begin(), nodes.end(), same);
+    const bool first = other == nodes.end();
     std::unique_ptr<Arena> own(first ? new Arena : nullptr);
     Arena* arena = first ? own.get() : (*other)->arena;
     node.reset(new Node{
         delegate, context, arena, {context, params, *options.kernels, &delegate->pool_, options.profile, arena}});
-    delegate->nodes_.push_back(node.get());
+    nodes.push_back(node.get());
     ++delegate->users_;
     ++arena->users;
-    own.release();
+    if (first) node->arena = own.release();
     return kTfLiteOk;
   });
   return node.release();  // null makes PreparePartition fail; the reason is reported already
