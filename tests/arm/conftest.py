@@ -59,10 +59,15 @@ def _root(architecture: str, runtime: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def userland(arm64_build: Path) -> Iterator[Userland]:
-    """The arm64 userland with LiteRT, the arm64 library and the tests in it."""
-    root = _root("arm64", f"ai-edge-litert=={version('ai-edge-litert')}")
-    with open_userland(root, "qemu-aarch64-static", arm64_build / "libkeras_bnn.so") as opened:
+def arm64_root() -> Path:
+    """An arm64 userland with LiteRT."""
+    return _root("arm64", f"ai-edge-litert=={version('ai-edge-litert')}")
+
+
+@pytest.fixture(scope="session")
+def userland(arm64_root: Path, arm64_build: Path) -> Iterator[Userland]:
+    """The arm64 userland with the arm64 library and the tests in it."""
+    with open_userland(arm64_root, "qemu-aarch64-static", arm64_build / "libkeras_bnn.so") as opened:
         yield opened
 
 

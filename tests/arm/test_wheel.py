@@ -35,6 +35,7 @@ class Pi:
         """Runs a command in the folder of the environment, and returns what it printed."""
         environment = {
             "PATH": f"{self.inside}/pi/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": self.inside,
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": f"{self.inside}/pi/lib/python3.11/site-packages",
         }
