@@ -95,7 +95,7 @@ def test_eight_interpreters_hold_the_weights_once(content: bytes, tmp_path: Path
     path = tmp_path / "dense.tflite"
     path.write_bytes(content)
     command = [sys.executable, "-c", _EIGHT_INTERPRETERS, str(path)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     first, all_together, grown = map(int, output.split())
     assert first == all_together >= 2 * UNITS * UNITS // 8
     assert grown < 7 * first / 4  # what the runtime itself takes, and little else
