@@ -109,29 +109,31 @@ public class BnnDelegateTest {
   @Test
   public void closingAndReopeningLeaksNothing() throws IOException {
     reopen(100);
-    long before = residentKilobytes();
+    long kilobytes = status("VmRSS");
+    long threads = status("Threads");
     reopen(1000);
-    long grown = residentKilobytes() - before;
-    // A leaked delegate alone would hold the repacked weights of the model, 200 kB each.
+    // A leaked delegate would keep its thread, and a leaked interpreter the model's tensors.
+    assertTrue("threads left: " + (status("Threads") - threads), status("Threads") < threads + 100);
+    long grown = status("VmRSS") - kilobytes;
     assertTrue("1000 delegates and interpreters left " + grown + " kB", grown < 20_000);
   }
 
   private static void reopen(int times) {
     for (int i = 0; i < times; ++i) {
       try (BnnDelegate delegate = new BnnDelegate();
-          Interpreter interpreter = open(delegate, 1)) {
+          Interpreter interpreter = open(delegate, 2)) {
         assertEquals(1, interpreter.getInputTensorCount());
       }
     }
   }
 
-  private static long residentKilobytes() throws IOException {
+  private static long status(String name) throws IOException {
     for (String line : Files.readAllLines(Paths.get("/proc/self/status"))) {
-      if (line.startsWith("VmRSS:")) {
+      if (line.startsWith(name + ":")) {
         return Long.parseLong(line.replaceAll("[^0-9]", ""));
       }
     }
-    throw new IOException("/proc/self/status has no line VmRSS");
+    throw new IOException("/proc/self/status has no line " + name);
   }
 
   @Test
