@@ -7,9 +7,13 @@
 
 from __future__ import annotations
 
-from .conversion import convert
-from .inspection import InspectedKernel, InspectedOp, InspectedTensor, Inspection, inspect
-from .report import Comparison, ConversionReport, LeftOp, ReportedOp, Verification
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .conversion import convert
+    from .inspection import InspectedKernel, InspectedOp, InspectedTensor, Inspection, inspect
+    from .report import Comparison, ConversionReport, LeftOp, ReportedOp, Verification
 
 __all__ = [
     "Comparison",
@@ -24,3 +28,17 @@ __all__ = [
     "convert",
     "inspect",
 ]
+
+# Imported when they are asked for: all but `bits` and `custom_ops` needs the schema, which not every runtime brings.
+_PLACES = {
+    "convert": "conversion",
+    **dict.fromkeys(("InspectedKernel", "InspectedOp", "InspectedTensor", "Inspection", "inspect"), "inspection"),
+    **dict.fromkeys(("Comparison", "ConversionReport", "LeftOp", "ReportedOp", "Verification"), "report"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the name that is asked for (PEP 562)."""
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,14 +9,12 @@ import numpy as np
 from flatbuffers import flexbuffers
 from numpy.lib.stride_tricks import sliding_window_view
 
+from keras_bnn.cli.selftest_file import SCALE, ZERO_POINT, File, Op, Tensor
 from keras_bnn.converter.bits import pack_signs, words_for
-from keras_bnn.converter.custom_ops import ADD, EXPLICIT, PRELU, SAME, VALID, with_steps
-from keras_bnn.converter.flatbuffer import write_model
-from keras_bnn.converter.graph import Model, Tensor
-from keras_bnn.converter.schema import schema
+from keras_bnn.converter.custom_ops import ADD, EXPLICIT, PRELU, SAME, VALID, encode_options, with_steps
 from keras_bnn.runtime import Interpreter
 
-SCALE, ZERO_POINT, SLOPE = 0.5, 3, 0.25
+SLOPE = 0.25
 
 
 class Value(NamedTuple):
@@ -34,27 +32,26 @@ class Network:
         x: What the network is fed, [samples, ...].
 
     Attributes:
-        graph: The file's graph.
+        file: The file.
         x: What the network is fed.
     """
 
     def __init__(self, rng: np.random.Generator, x: np.ndarray) -> None:
         self._rng = rng
         self._x = x
-        self.model = Model()
-        self.graph = self.model.graphs[0]
+        self.file = File()
         self._outputs: list[Value] = []
         self.x = Value(self._tensor(x.shape, x.dtype), x.astype(np.float64) - (ZERO_POINT if x.itemsize == 1 else 0))
-        self.graph.inputs.append(self.x.tensor)
+        self.file.inputs.append(self.x.tensor)
 
     def output(self, value: Value) -> None:
         """Makes a tensor of numbers an output of the file."""
         self._outputs.append(value)
-        self.graph.outputs.append(value.tensor)
+        self.file.outputs.append(value.tensor)
 
     def mistakes(self, isa: str) -> int:
         """Returns how many numbers of the outputs are wrong on a kernel set."""
-        found = Interpreter(write_model(self.model), isa=isa).predict(self._x)
+        found = Interpreter(self.file.write(), isa=isa).predict(self._x)
         outputs = found if isinstance(found, list) else [found]
         differences = [
             np.count_nonzero(y.astype(np.float64) - (ZERO_POINT if y.itemsize == 1 else 0) != plain)
@@ -64,16 +61,17 @@ class Network:
 
     def quantize(self, x: Value) -> Value:
         """Adds BnnQuantize."""
-        return self._bits("BnnQuantize", [x.tensor], np.where(x.plain < 0, -1, 1), {})
+        return self._bits("BnnQuantize", [x.tensor], np.where(x.plain < 0, -1, 1), encode_options("BnnQuantize", {}))
 
     def dequantize(self, x: Value, dtype: type = np.float32) -> Value:
         """Adds BnnDequantize."""
-        return self._numbers("BnnDequantize", [x.tensor], x.plain, {"channels": x.plain.shape[-1]}, dtype)
+        options = encode_options("BnnDequantize", {"channels": x.plain.shape[-1]})
+        return self._numbers("BnnDequantize", [x.tensor], x.plain, options, dtype)
 
     def max_pool2d(self, x: Value) -> Value:
         """Adds BnnMaxPool2D of 2x2 pixels."""
         options = {"window_h": 2, "window_w": 2, "stride_h": 2, "stride_w": 2, "padding": VALID}
-        return self._bits("BnnMaxPool2D", [x.tensor], _pool(x.plain), options)
+        return self._bits("BnnMaxPool2D", [x.tensor], _pool(x.plain), encode_options("BnnMaxPool2D", options))
 
     def conv2d(self, x: Value, filters: int, stride: int = 1, pad_value: int = 0, **after: Any) -> list[Value]:
         """Adds BnnConv2D of 3x3 pixels, with one pixel around the image."""
@@ -109,11 +107,11 @@ class Network:
 
     def lce_quantize(self, x: Value) -> Value:
         """Adds LceQuantize."""
-        return self._bits("LceQuantize", [x.tensor], np.where(x.plain < 0, -1, 1), None)
+        return self._bits("LceQuantize", [x.tensor], np.where(x.plain < 0, -1, 1), b"")
 
     def lce_dequantize(self, x: Value) -> Value:
         """Adds LceDequantize."""
-        return self._numbers("LceDequantize", [x.tensor], x.plain, None)
+        return self._numbers("LceDequantize", [x.tensor], x.plain, b"")
 
     def lce_max_pool2d(self, x: Value) -> Value:
         """Adds LceBMaxPool2d of 2x2 pixels."""
@@ -157,7 +155,7 @@ class Network:
         if thresholds:
             limits = self._rng.integers(-9, 10, sums.shape[-1:]).astype(np.int32)
             signs = np.where(sums < limits, -1, 1)
-            return [self._bits(kind, [*inputs, self._constant(limits)], signs, options)]
+            return [self._bits(kind, [*inputs, self._constant(limits)], signs, encode_options(kind, options))]
         multiplier, bias, y = self._scaled(sums)
         inputs += [multiplier, bias]
         if shortcut is not None:
@@ -170,7 +168,7 @@ class Network:
             values.append(Value(self._tensor(y.shape, dtype), _stored(y, dtype)))
         if bits:
             values.append(self._packed(np.where(y < 0, -1, 1)))
-        self.graph.add_op(kind, inputs, [tensor for tensor, _ in values], options)
+        self._op(kind, inputs, values, encode_options(kind, options))
         return values
 
     def _scaled(self, sums: np.ndarray) -> tuple[Tensor, Tensor, np.ndarray]:
@@ -182,30 +180,29 @@ class Network:
     def _signs(self, *shape: int) -> np.ndarray:
         return self._rng.choice([-1, 1], shape)
 
-    def _bits(self, kind: str, inputs: Sequence[Tensor | None], signs: np.ndarray, options: Any) -> Value:
+    def _bits(self, kind: str, inputs: Sequence[Tensor | None], signs: np.ndarray, options: bytes) -> Value:
         value = self._packed(signs)
-        self.graph.add_op(kind, inputs, [value.tensor], options)
+        self._op(kind, inputs, [value], options)
         return value
 
     def _numbers(
-        self, kind: str, inputs: Sequence[Tensor | None], y: np.ndarray, options: Any, dtype: type = np.float32
+        self, kind: str, inputs: Sequence[Tensor | None], y: np.ndarray, options: bytes, dtype: type = np.float32
     ) -> Value:
         value = Value(self._tensor(y.shape, dtype), _stored(y, dtype))
-        self.graph.add_op(kind, inputs, [value.tensor], options)
+        self._op(kind, inputs, [value], options)
         return value
 
     def _packed(self, signs: np.ndarray) -> Value:
         return Value(self._tensor((*signs.shape[:-1], words_for(signs.shape[-1])), np.int32), signs)
 
     def _tensor(self, shape: Sequence[int], dtype: Any) -> Tensor:
-        quantization = None
-        if np.dtype(dtype).itemsize == 1:
-            quantization = schema.QuantizationParametersT()
-            quantization.scale, quantization.zeroPoint = [SCALE], [ZERO_POINT]
-        return self.graph.add_tensor(f"t{len(self.graph.tensors)}", (-1, *shape[1:]), dtype, quantization=quantization)
+        return self.file.add_tensor(shape, dtype)
 
     def _constant(self, values: np.ndarray) -> Tensor:
-        return self.graph.add_constant(f"t{len(self.graph.tensors)}", values)
+        return self.file.add_tensor(values.shape, values.dtype, values)
+
+    def _op(self, kind: str, inputs: Sequence[Tensor | None], values: Sequence[Value], options: bytes) -> None:
+        self.file.ops.append(Op(kind, inputs, [value.tensor for value in values], options))
 
 
 def _windows(x: np.ndarray, pad_value: int) -> np.ndarray:
@@ -230,5 +227,5 @@ def _stored(y: np.ndarray, dtype: type) -> np.ndarray:
     return (np.sign(y) * np.floor(np.abs(y) / SCALE + 0.5)).clip(-128 - ZERO_POINT, 127 - ZERO_POINT)
 
 
-def _larq(options: dict[str, int]) -> np.ndarray:
-    return np.frombuffer(bytes(flexbuffers.Dumps(options)), np.uint8)
+def _larq(options: dict[str, int]) -> bytes:
+    return bytes(flexbuffers.Dumps(options))

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from keras_bnn.cli.selftest import networks
+from keras_bnn.cli.selftest_file import Tensor
+from keras_bnn.cli.selftest_network import Network
 from keras_bnn.converter.custom_ops import OPTIONS
-from keras_bnn.converter.graph import Tensor
+from keras_bnn.converter.flatbuffer import read_model
 from keras_bnn.runtime import cpu_info
 
 NETWORKS = ("plain", "residual", "int8", "uint8", "larq")
@@ -25,29 +27,47 @@ def test_every_op_is_there() -> None:
     registry = Path(__file__).resolve().parents[2] / "cc_ops" / "ops" / "op.cc"
     of_the_library = set(re.findall(r'{"(\w+)", Origin::', registry.read_text()))
     assert of_the_library >= set(OPTIONS)
-    assert {op.kind for network in networks().values() for op in network.graph.ops} == of_the_library
+    assert {op.kind for network in networks().values() for op in network.file.ops} == of_the_library
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_constant_counts(name: str) -> None:
-    count = sum(tensor.is_constant for op in networks()[name].graph.ops for tensor in op.inputs if tensor is not None)
+    count = len(constants(networks()[name]))
     assert count >= 3
     for place in range(count):
         network = networks()[name]
-        constants = [
-            tensor for op in network.graph.ops for tensor in op.inputs if tensor is not None and tensor.is_constant
-        ]
-        change(constants[place])
-        assert network.mistakes("scalar") > 0, constants[place].name
+        change(constants(network)[place])
+        assert network.mistakes("scalar") > 0, place
+
+
+def constants(network: Network) -> list[Tensor]:
+    return [tensor for tensor in network.file.tensors if tensor.values is not None]
 
 
 def change(constant: Tensor) -> None:
     """Gives a constant other values: the opposite numbers, larger thresholds, or another first channel."""
     values = constant.values
+    assert values is not None
     if values.dtype == np.float32:
-        changed = -values
+        constant.values = -values
     elif values.ndim == 1:
-        changed = values + 100
+        constant.values = values + 100
     else:
-        changed = values ^ 1
-    constant.buffer = changed.reshape(-1).view(np.uint8)
+        constant.values = values ^ 1
+
+
+def test_the_converter_reads_the_files() -> None:
+    """With the schema, which the self-test writes without."""
+    for network in networks().values():
+        (graph,) = read_model(network.file.write()).graphs
+        assert [op.kind for op in graph.ops] == [op.kind for op in network.file.ops]
+        for op, written in zip(graph.ops, network.file.ops, strict=True):
+            for tensor, expected in zip((*op.inputs, *op.outputs), (*written.inputs, *written.outputs), strict=True):
+                assert (tensor is None) == (expected is None)
+                if tensor is None or expected is None:
+                    continue
+                assert tensor.type_name == np.dtype(expected.dtype).name
+                if expected.values is None:
+                    assert tensor.dims == (-1, *expected.shape[1:])
+                else:
+                    np.testing.assert_array_equal(tensor.values, expected.values)
