@@ -3,15 +3,16 @@
     python classify.py mnist_cnn.tflite seven.png three.jpg
     python classify.py mnist_cnn.tflite --camera --invert
 
-Needs keras-bnn and Pillow (`pip install keras-bnn pillow`); for the camera also picamera2, which Raspberry Pi OS has
-(`sudo apt install python3-picamera2`, and `python3 -m venv --system-site-packages` for the environment).
+Needs keras-bnn and Pillow; for the camera also picamera2. docs/raspberry_pi.md says how to install them.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,13 +30,27 @@ def pictures(files: list[Path], camera: bool) -> Iterator[tuple[str, Image.Image
         with Image.open(file) as image:
             yield str(file), image.copy()
     if camera:
-        from picamera2 import Picamera2  # only there on a Raspberry Pi
+        try:
+            from picamera2 import Picamera2
+        except ImportError as error:
+            sys.exit(f"--camera needs picamera2 ({error}): sudo apt install python3-picamera2, on a Raspberry Pi.")
 
         with Picamera2() as device:
             device.configure(device.create_still_configuration())
             device.start()
             while True:
                 yield "camera", device.capture_image("main")
+
+
+def labels_in(model: str) -> list[str] | None:
+    """The labels that the file's metadata brings: they are in a zip archive behind the model."""
+    if not zipfile.is_zipfile(model):
+        return None
+    with zipfile.ZipFile(model) as archive:
+        for name in archive.namelist():
+            if name.endswith("labels.txt"):
+                return archive.read(name).decode().splitlines()
+    return None
 
 
 def model_input(image: Image.Image, interpreter: Interpreter, invert: bool) -> np.ndarray:
@@ -58,7 +73,9 @@ def main() -> None:
     parser.add_argument("model", help=".tflite file of one image input, packed or not")
     parser.add_argument("images", nargs="*", type=Path, help="image files")
     parser.add_argument("--camera", action="store_true", help="go on with pictures of the camera")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="a line for each class (default: their numbers)")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="a line for each class (default: the file's own labels, or numbers)"
+    )
     parser.add_argument("--top", type=int, default=3, metavar="N", help="classes to print (default: 3)")
     parser.add_argument(
         "--invert", action="store_true", help="for dark digits on light ground: MNIST's are light on dark"
@@ -70,7 +87,7 @@ def main() -> None:
     if sys.maxsize < 2**32:
         print("This system is 32-bit: on the same Pi a 64-bit one is several times as fast.", file=sys.stderr)
 
-    labels = arguments.labels.read_text().splitlines() if arguments.labels else None
+    labels = arguments.labels.read_text().splitlines() if arguments.labels else labels_in(arguments.model)
     interpreter = Interpreter(arguments.model, num_threads=arguments.threads)
     for name, image in pictures(arguments.images, arguments.camera):
         (scores,) = interpreter.predict(model_input(image, interpreter, arguments.invert))
@@ -85,4 +102,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):  # which ends --camera
+        main()

@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     from keras_bnn.runtime import cpu_info, stock_runtime
 
     _row("keras-bnn", _version("keras-bnn"))
-    _row("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
+    width = "" if sys.maxsize > 2**32 else ", 32-bit"  # which the kernel's name of the machine need not show
+    _row("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}{width}")
     for package in ("numpy", "keras", "tensorflow"):
         _row(package, _version(package))
     _row("runtime", str(stock_runtime()))

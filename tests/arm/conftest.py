@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from support import pi_page
 from support.userland import Userland, open_userland
 
 _HERE = Path(__file__).resolve().parent
@@ -46,12 +48,17 @@ def armhf_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _root(architecture: str, runtime: str) -> Path:
-    """A Debian 12 userland with a runtime, kept in KERAS_BNN_<ARCHITECTURE>_ROOT or else in the user's cache."""
+    """A Debian 12 userland with a runtime and the packages of docs/raspberry_pi.md, kept in the user's cache.
+
+    Its name tells what is in it, so that one that a test runs in is never taken away.
+    """
+    packages = ["python3", *pi_page.debian_packages()]
+    script = _HERE / "make_root.sh"
+    made_from = hashlib.sha256(script.read_bytes() + repr((runtime, packages)).encode()).hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = os.environ.get(f"KERAS_BNN_{architecture.upper()}_ROOT")
-    root = Path(kept or cache / "keras-bnn" / f"{architecture}-root").resolve()
-    script = [_HERE / "make_root.sh", architecture, root, sys.executable, runtime]
-    made = subprocess.run(script, capture_output=True, text=True, check=False)
+    root = cache.resolve() / "keras-bnn" / f"{architecture}-{made_from[:8]}"
+    command = [script, architecture, root, sys.executable, runtime, *packages]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode == _MISSING_REQUIREMENT:
         pytest.skip(made.stderr.strip())
     assert made.returncode == 0, made.stderr
@@ -65,15 +72,20 @@ def arm64_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def armhf_root() -> Path:
+    """An armhf userland with tflite-runtime, for there is no LiteRT."""
+    return _root("armhf", "tflite-runtime==2.14.0")
+
+
+@pytest.fixture(scope="session")
 def userland(arm64_root: Path, arm64_build: Path) -> Iterator[Userland]:
     """The arm64 userland with the arm64 library and the tests in it."""
-    with open_userland(arm64_root, "qemu-aarch64-static", arm64_build / "libkeras_bnn.so") as opened:
+    with open_userland(arm64_root, arm64_build / "libkeras_bnn.so") as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def armhf_userland(armhf_build: Path) -> Iterator[Userland]:
-    """The armhf userland with tflite-runtime, for there is no LiteRT, the armhf library and the tests in it."""
-    root = _root("armhf", "tflite-runtime==2.14.0")
-    with open_userland(root, "qemu-arm-static", armhf_build / "libkeras_bnn.so") as opened:
+def armhf_userland(armhf_root: Path, armhf_build: Path) -> Iterator[Userland]:
+    """The armhf userland with the armhf library and the tests in it."""
+    with open_userland(armhf_root, armhf_build / "libkeras_bnn.so") as opened:
         yield opened

@@ -18,18 +18,13 @@ _PACKAGE = Path(keras_bnn.__file__).parent
 class Userland:
     """What a Raspberry Pi would hold: the runtime part of the package with its library, and the tests."""
 
-    def __init__(self, root: Path, emulator: str, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path) -> None:
         self._root = root
-        self._emulator = emulator
         self.folder = folder
 
     def inside(self, path: Path) -> str:
         """The path as programs in the userland see it."""
         return f"/{path.relative_to(self._root)}"
-
-    def _numeric_libraries(self) -> list[str]:
-        """The folders of Debian's BLAS and LAPACK, which numpy would find once the packages are configured."""
-        return [self.inside(path) for name in ("blas", "lapack") for path in self._root.glob(f"usr/lib/*/{name}")]
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Python in the userland; stderr goes into stdout."""
@@ -39,10 +34,9 @@ class Userland:
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": f"{folder}/site:{folder}/project/tests:/opt/site-packages",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "LD_LIBRARY_PATH": ":".join(self._numeric_libraries()),
             "HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}/hypothesis",
         }
-        command = ["chroot", str(self._root), f"/usr/bin/{self._emulator}", "/usr/bin/python3", *arguments]
+        command = ["chroot", str(self._root), "/usr/bin/python3", *arguments]
         return subprocess.run(
             command,
             env=environment,
@@ -61,7 +55,7 @@ class Userland:
 
 
 @contextmanager
-def open_userland(root: Path, emulator: str, library: Path) -> Iterator[Userland]:
+def open_userland(root: Path, library: Path) -> Iterator[Userland]:
     """Lay the package, `library` and the tests into a new folder of the userland, and take it away afterwards."""
     with tempfile.TemporaryDirectory(dir=root / "tmp") as name:
         folder = Path(name)
@@ -78,4 +72,4 @@ def open_userland(root: Path, emulator: str, library: Path) -> Iterator[Userland
             shutil.copy(_TESTS / file, project / "tests")
         shutil.copy(_TESTS.parent / "pyproject.toml", project)
         shutil.copy(_TESTS / "arm" / "evaluate.py", folder)
-        yield Userland(root, emulator, folder)
+        yield Userland(root, folder)
