@@ -9,6 +9,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from .attachments import append_attachments, read_attachments
 from .checker import check_graph
 from .custom_ops import OP_VERSION, OPTIONS, decode_options, encode_options
 from .graph import CUSTOM_PREFIX, Array, Graph, Model, Op, Signature, Tensor
@@ -53,7 +54,7 @@ def read_model(data: bytes) -> Model:
             check_graph(graph)
     except (AssertionError, IndexError, TypeError, KeyError) as error:
         raise CorruptFileError(f"{_CORRUPT} ({error})") from error
-    return Model(graphs, signatures, metadata, record)
+    return Model(graphs, signatures, metadata, read_attachments(data), record)
 
 
 def write_model(model: Model, *, share_buffers: bool = True) -> bytes:
@@ -81,7 +82,8 @@ def write_model(model: Model, *, share_buffers: bool = True) -> bytes:
     record.metadata = [_metadata_record(name, buffers.add(data)) for name, data in model.metadata]
     record.operatorCodes = codes.records
     record.buffers = buffers.records
-    return _serialize(record, buffers.nbytes, sum(len(graph.ops) + len(graph.tensors) for graph in model.graphs))
+    file = _serialize(record, buffers.nbytes, sum(len(graph.ops) + len(graph.tensors) for graph in model.graphs))
+    return append_attachments(file, model.attachments)
 
 
 # ---------------------------------------------------------------------------------------------------------- reading

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .attachments import Attachment
 from .custom_ops import fill_options
 from .linked_sequence import LinkedSequence
 from .schema import TYPE_NAMES, schema
@@ -367,12 +368,14 @@ class Model:
         graphs: The subgraphs, the main one first.
         signatures: Named entry points.
         metadata: Named byte strings (uint8 arrays), kept as they are.
+        attachments: The files behind the model, kept as they are.
         record: The schema's ModelT: all else, kept as it was read.
     """
 
     graphs: list[Graph] = field(default_factory=lambda: [Graph()])
     signatures: list[Signature] = field(default_factory=list)
     metadata: list[tuple[str, Array | None]] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
     record: Any = field(default_factory=schema.ModelT)
 
     @property

@@ -93,6 +93,7 @@ def quantize_to_int8(
     _set_io_types(quantized, input_type, output_type)
     if not has_signature:
         quantized.signatures.clear()
+    quantized.attachments = model.attachments
     return write_model(quantized)
 
 
