@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.cpp_tests import run_cpp_tests
 from support.userland import Userland
 from support.userland_models import check_mnist_models, check_random_networks
 
@@ -17,8 +18,7 @@ pytestmark = pytest.mark.arm
 
 
 def test_cpp_tests(arm64_build: Path) -> None:
-    command = ["ctest", "--test-dir", arm64_build, "--output-on-failure", "--no-tests=error", "-j", str(os.cpu_count())]
-    subprocess.run(command, check=True)
+    run_cpp_tests(["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"], arm64_build, ("neon", "sve2", "scalar"))
 
 
 def _run_kernel_tests(build: Path, emulator: str, cpu: str, isa: str) -> None:
