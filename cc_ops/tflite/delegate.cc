@@ -1,8 +1,7 @@
 // The external delegate: claims the custom ops of the file format and hands runs of them to Partition.
 //
-// Rules that hold on all stock runtimes: TfLiteRegistration is passed by value and must be at least as large as the
-// runtime's, and of its very size on 32-bit ARM; flags must be kAllowDynamicTensors; the execution plan must be copied
-// before nodes are replaced; original nodes can be read in init only. No exception leaves this file.
+// Rules that hold on all stock runtimes: flags must be kAllowDynamicTensors; the execution plan must be copied before
+// nodes are replaced; original nodes can be read in init only. No exception leaves this file.
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -19,6 +18,7 @@
 #include "kernels/peak.h"
 #include "tflite/abi.h"
 #include "tflite/partition.h"
+#include "tflite/replace_nodes.h"
 
 namespace keras_bnn {
 namespace {
@@ -95,22 +95,6 @@ TfLiteStatus Guarded(TfLiteContext* context, const Function& function) {
   return kTfLiteError;
 }
 
-// On 32-bit ARM the arguments after a registration follow it on the stack. Runtimes keep their nodes in a table of
-// pairs of node and registration; of a table with one node the size cannot be read.
-void CheckRegistrationSize(TfLiteContext* context, int nodes) {
-  if (sizeof(void*) != 4 || nodes < 2) return;
-  TfLiteNode* node[2] = {};
-  TfLiteRegistration* registration[2] = {};
-  for (int i = 0; i < 2; ++i) {
-    if (context->GetNodeAndRegistration(context, i, &node[i], &registration[i]) != kTfLiteOk) return;
-  }
-  const auto bytes = reinterpret_cast<std::uintptr_t>(node[1]) - reinterpret_cast<std::uintptr_t>(registration[0]);
-  if (bytes != sizeof(TfLiteRegistration)) {
-    Refuse("the runtime keeps %zu bytes for an op's registration; expected %zu, as in TFLite 2.14 and newer",
-           static_cast<std::size_t>(bytes), sizeof(TfLiteRegistration));
-  }
-}
-
 TfLiteStatus Delegate::Prepare(TfLiteContext* context, TfLiteDelegate* base) {
   return Guarded(context, [&] { return ReplaceOps(context, base); });
 }
@@ -130,7 +114,6 @@ TfLiteStatus Delegate::ReplaceOps(TfLiteContext* context, TfLiteDelegate* base) 
   }
   ours[0] = static_cast<int>(ours.size()) - 1;
   if (ours[0] == 0) return kTfLiteOk;
-  CheckRegistrationSize(context, plan->size);
 
   TfLiteRegistration registration = {};
   registration.init = InitPartition;
@@ -140,8 +123,7 @@ TfLiteStatus Delegate::ReplaceOps(TfLiteContext* context, TfLiteDelegate* base) 
   registration.profiling_string = SummarizePartition;
   registration.custom_name = "KerasBnnDelegate";
   registration.version = 1;
-  return context->ReplaceNodeSubsetsWithDelegateKernels(context, registration,
-                                                        reinterpret_cast<const TfLiteIntArray*>(ours.data()), base);
+  return ReplaceNodes(context, plan->size, registration, reinterpret_cast<const TfLiteIntArray*>(ours.data()), base);
 }
 
 void* Delegate::InitPartition(TfLiteContext* context, const char* buffer, std::size_t) {

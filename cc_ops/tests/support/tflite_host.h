@@ -7,6 +7,7 @@
 #define KERAS_BNN_TESTS_SUPPORT_TFLITE_HOST_H_
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,8 +62,13 @@ class TfLiteHost {
   const std::string& reports() const { return reports_; }       // all errors, one after the other
   const std::vector<int>& resized() const { return resized_; }  // tensors that ResizeTensor was called for
   void FailResizes() { resizes_fail_ = true; }
-  // Older runtimes have a smaller TfLiteRegistration.
-  void SetRegistrationBytes(std::size_t bytes) { registration_bytes_ = bytes; }
+  // Older runtimes have a smaller TfLiteRegistration, of kWords pointers.
+  template <int kWords>
+  void SetRegistrationWords() {
+    registration_bytes_ = kWords * sizeof(void*);
+    const auto replace = ReplaceWith<kWords>;
+    std::memcpy(&context_.ReplaceNodeSubsetsWithDelegateKernels, &replace, sizeof(replace));
+  }
 
  private:
   struct Node;
@@ -75,6 +81,17 @@ class TfLiteHost {
                                              TfLiteRegistration** registration);
   static TfLiteStatus Replace(TfLiteContext* context, TfLiteRegistration registration, const TfLiteIntArray* nodes,
                               TfLiteDelegate* delegate);
+  template <int kWords>
+  struct Registration {
+    void* words[kWords];
+  };
+  template <int kWords>
+  static TfLiteStatus ReplaceWith(TfLiteContext* context, Registration<kWords> older, const TfLiteIntArray* nodes,
+                                  TfLiteDelegate* delegate) {
+    TfLiteRegistration registration = {};
+    std::memcpy(&registration, &older, sizeof(older));
+    return Replace(context, registration, nodes, delegate);
+  }
 
   int AddConstantBytes(const char* name, TfLiteType type, const std::vector<int>& dims, const void* data,
                        std::size_t bytes);

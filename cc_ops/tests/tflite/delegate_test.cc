@@ -160,19 +160,6 @@ TEST_F(DelegateTest, LeavesForeignCustomOpsAlone) {
   EXPECT_EQ(host.Invoke(), kTfLiteError);
 }
 
-// Registrations are handed over by value, and on 32-bit ARM the runtime would look for what follows at another place.
-TEST_F(DelegateTest, RefusesOlderRuntimesWhereRegistrationsLieOnTheStack) {
-  constexpr bool kOnTheStack = sizeof(void*) == 4;
-  TfLiteHost host;
-  host.SetRegistrationBytes(kOnTheStack ? 36 : 72);  // as in TFLite 2.10
-  AddSigns(&host);
-  const DelegatePointer delegate = Create();
-  EXPECT_EQ(host.Apply(delegate.get()), kOnTheStack ? kTfLiteError : kTfLiteOk);
-  EXPECT_EQ(host.reports(), kOnTheStack ? "keras-bnn: the runtime keeps 36 bytes for an op's registration; expected "
-                                          "48, as in TFLite 2.14 and newer\n"
-                                        : "");
-}
-
 // As Python does at its exit, where objects go in any order.
 TEST_F(DelegateTest, MayBeDestroyedBeforeTheRuntime) {
   TfLiteHost host;
