@@ -26,8 +26,9 @@ namespace {
 constexpr char kIsaVariable[] = "KERAS_BNN_ISA";
 
 struct DelegateOptions {
-  const KernelSet* kernels;
-  bool profile;
+  const KernelSet* kernels = nullptr;
+  bool profile = false;
+  std::string refusal;  // what is wrong with them, if anything is
 };
 
 // Lives until its owner and the runtime's last node of it are gone, in whatever order.
@@ -100,6 +101,8 @@ TfLiteStatus Delegate::Prepare(TfLiteContext* context, TfLiteDelegate* base) {
 }
 
 TfLiteStatus Delegate::ReplaceOps(TfLiteContext* context, TfLiteDelegate* base) {
+  const std::string& refusal = From(base)->options_.refusal;
+  if (!refusal.empty()) Refuse("%s", refusal.c_str());
   TfLiteIntArray* plan = nullptr;
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk)
     Refuse("the runtime does not hand out its execution plan");
@@ -236,7 +239,7 @@ DelegateOptions ReadOptions(char** keys, char** values, std::size_t count) {
       Refuse("the delegate has no option \"%.40s\"; expected isa or profile", keys[i]);
     }
   }
-  return {&WantedKernelSet(isa), profile};
+  return {&WantedKernelSet(isa), profile, {}};
 }
 
 }  // namespace
@@ -245,10 +248,17 @@ DelegateOptions ReadOptions(char** keys, char** values, std::size_t count) {
 TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values, size_t num_options,
                                               void (*report_error)(const char*)) {
   try {
-    const auto options = keras_bnn::ReadOptions(options_keys, options_values, num_options);
+    keras_bnn::DelegateOptions options;
+    try {
+      options = keras_bnn::ReadOptions(options_keys, options_values, num_options);
+    } catch (const keras_bnn::Refusal& refusal) {
+      if (report_error != nullptr) {
+        report_error((std::string("keras-bnn: ") + refusal.what()).c_str());
+        return nullptr;
+      }
+      options.refusal = refusal.what();  // TfLiteExternalDelegateCreate has no reporter; the runtime will have one
+    }
     return (new keras_bnn::Delegate(options))->base();
-  } catch (const keras_bnn::Refusal& refusal) {
-    if (report_error != nullptr) report_error((std::string("keras-bnn: ") + refusal.what()).c_str());
   } catch (...) {
     if (report_error != nullptr) report_error("keras-bnn: out of memory");
   }

@@ -22,10 +22,10 @@ TfLiteStatus ReplaceOnOlderRuntime(TfLiteContext* context, const TfLiteRegistrat
                                    const TfLiteIntArray* nodes, TfLiteDelegate* delegate) {
   OlderRegistration<kWords> older;
   std::memcpy(&older, &registration, sizeof(older));
-  TfLiteStatus (*replace)(TfLiteContext*, OlderRegistration<kWords>, const TfLiteIntArray*, TfLiteDelegate*);
-  static_assert(sizeof(replace) == sizeof(context->ReplaceNodeSubsetsWithDelegateKernels));
-  std::memcpy(&replace, &context->ReplaceNodeSubsetsWithDelegateKernels, sizeof(replace));
-  return replace(context, older, nodes, delegate);
+  using AnyFunction = void (*)();
+  using Replace = TfLiteStatus (*)(TfLiteContext*, OlderRegistration<kWords>, const TfLiteIntArray*, TfLiteDelegate*);
+  const auto any = reinterpret_cast<AnyFunction>(context->ReplaceNodeSubsetsWithDelegateKernels);
+  return reinterpret_cast<Replace>(any)(context, older, nodes, delegate);
 }
 
 // Runtimes keep their nodes in a table of pairs of node and registration, whose addresses they hand out. Of a table
@@ -56,9 +56,11 @@ TfLiteStatus ReplaceNodes(TfLiteContext* context, int plan_size, const TfLiteReg
       return ReplaceOnOlderRuntime<9>(context, registration, nodes, delegate);
     case 32:
       return ReplaceOnOlderRuntime<8>(context, registration, nodes, delegate);
+    default:
+      Refuse(
+          "the runtime keeps %zu bytes for an op's registration; expected 32, 36, 40 or %zu, as in TFLite 2.7 to 2.14",
+          bytes, sizeof(TfLiteRegistration));
   }
-  Refuse("the runtime keeps %zu bytes for an op's registration; expected 32, 36, 40 or %zu, as in TFLite 2.7 to 2.14",
-         bytes, sizeof(TfLiteRegistration));
 }
 
 }  // namespace keras_bnn

@@ -21,10 +21,11 @@ extern "C" {
 
 struct TfLiteDelegate;
 
-/* Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The options are "isa",
-   the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and "profile", "1" to time each op
-   ("0" without it). Destroy it when the interpreters that use it are gone, or earlier: they keep what they need of it.
- */
+/* Creates a delegate, or hands the reason to report_error and returns NULL. Where report_error is NULL, as TFLite's
+   TfLiteExternalDelegateCreate passes it, the runtime that the delegate is applied to reports the reason and fails.
+   The options are "isa", the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and
+   "profile", "1" to time each op ("0" without it). Destroy it when the interpreters that use it are gone, or earlier:
+   they keep what they need of it. */
 KERAS_BNN_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values,
                                                                       size_t num_options,
                                                                       void (*report_error)(const char*));

@@ -67,7 +67,9 @@ class TfLiteHost {
   void SetRegistrationWords() {
     registration_bytes_ = kWords * sizeof(void*);
     const auto replace = ReplaceWith<kWords>;
-    std::memcpy(&context_.ReplaceNodeSubsetsWithDelegateKernels, &replace, sizeof(replace));
+    context_.ReplaceNodeSubsetsWithDelegateKernels =
+        reinterpret_cast<decltype(context_.ReplaceNodeSubsetsWithDelegateKernels)>(
+            reinterpret_cast<void (*)()>(replace));
   }
 
  private:

@@ -92,10 +92,15 @@ TEST_F(DelegateTest, RefusesAnUnknownKernelSet) {
   EXPECT_THAT(last_report, HasSubstr("scalar"));
 }
 
-TEST_F(DelegateTest, RefusesWithoutAReporter) {
+TEST_F(DelegateTest, WithoutAReporterTheRuntimeReportsTheRefusal) {
   std::string key = "colour";
   char* keys[] = {key.data()};
-  EXPECT_EQ(tflite_plugin_create_delegate(keys, keys, 1, nullptr), nullptr);
+  const DelegatePointer delegate(tflite_plugin_create_delegate(keys, keys, 1, nullptr), tflite_plugin_destroy_delegate);
+  ASSERT_NE(delegate, nullptr);
+  TfLiteHost host;
+  AddSigns(&host);
+  EXPECT_EQ(host.Apply(delegate.get()), kTfLiteError);
+  EXPECT_EQ(host.reports(), "keras-bnn: the delegate has no option \"colour\"; expected isa or profile\n");
 }
 
 TEST_F(DelegateTest, TheEnvironmentNamesAKernelSet) {
