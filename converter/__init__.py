@@ -29,7 +29,7 @@ __all__ = [
     "inspect",
 ]
 
-# Imported when they are asked for: all but `bits` and `custom_ops` needs the schema, which not every runtime brings.
+# Imported when they are asked for: most modules need the schema, which not every runtime brings.
 _PLACES = {
     "convert": "conversion",
     **dict.fromkeys(("InspectedKernel", "InspectedOp", "InspectedTensor", "Inspection", "inspect"), "inspection"),

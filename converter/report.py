@@ -11,7 +11,6 @@ from typing import Any
 from keras_bnn.count_text import short_count
 
 from .custom_ops import PACKED_KERNEL_OPS
-from .multiply_accumulates import added_by_precision
 
 WIDTH = 100
 
@@ -172,6 +171,8 @@ class ConversionReport:
     @property
     def macs(self) -> dict[str, int]:
         """The multiply-accumulates of the packed file, by bits of the weight x bits of the input."""
+        from .multiply_accumulates import added_by_precision  # needs the schema, which the tables below do without
+
         return added_by_precision((op.precision, op.macs) for op in self.ops)
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from keras_bnn.cli.arguments import positive_int, positive_seconds
 if TYPE_CHECKING:
     import numpy as np
 
+    from keras_bnn.converter import Inspection
     from keras_bnn.runtime import Interpreter
 
 HELP = "measure latency, alone or against a reference .tflite"
@@ -66,21 +67,28 @@ def run(args: argparse.Namespace) -> int:
         latencies = measure({name: each.invoke for name, each in interpreters.items()}, args.seconds)
         result["latency_us"].append({"threads": threads, **{name: each._asdict() for name, each in latencies.items()}})
         result["memory_bytes"].append({"threads": threads, **_memory(interpreters["file"])})
-    try:
-        result["profile"] = _profiles(args, batch)
-    except ImportError as error:  # the runtime runs files, but brings no schema to read them with
-        result["profile_error"] = str(error)
+    inspection, result["inspection_error"] = _inspect(args.file)
+    result["profile"] = _profiles(args, batch, inspection)
     print(json.dumps(result, indent=2) if args.json else _table(result))
     return 0
 
 
-def _profiles(args: argparse.Namespace, batch: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+def _inspect(path: str) -> tuple[Inspection | None, str | None]:
+    """What the file holds, or the reason why that is not known."""
+    try:
+        from keras_bnn.converter import inspect
+    except ImportError as error:  # the runtime runs files, but brings no schema to read them with
+        return None, str(error)
+    return inspect(path), None
+
+
+def _profiles(
+    args: argparse.Namespace, batch: dict[str, np.ndarray], inspection: Inspection | None
+) -> list[dict[str, Any]]:
     """The times of the ops, for each number of threads."""
     from keras_bnn.cli.op_profile import profile_ops
-    from keras_bnn.converter import inspect
     from keras_bnn.runtime import Interpreter
 
-    inspection = inspect(args.file)
     profiles = []
     for threads in range(1, args.threads + 1):
         interpreter = Interpreter(args.file, num_threads=threads, profile=True)
@@ -152,6 +160,8 @@ def _memory(interpreter: Interpreter) -> dict[str, int]:
 
 def _table(result: dict[str, Any]) -> str:
     """The result as text."""
+    from keras_bnn.cli.op_profile_text import profile_text
+
     check, cpu = result["check"], result["cpu"]
     lines = [
         f"{result['runtime']}, {cpu['machine']}, kernels {cpu['chosen_kernel_set']}, batch {result['batch']}",
@@ -175,13 +185,10 @@ def _table(result: dict[str, Any]) -> str:
     for row in result["memory_bytes"]:
         cells = [f"{row[kind]:,}" for kind in ("activations", "scratch", "weights")]
         lines.append(f"{row['threads']} thread{'s' if row['threads'] > 1 else ' '}  " + "   ".join(cells))
-    if "profile_error" in result:
-        lines += ["", f"no times of ops: {result['profile_error']}"]
-    else:
-        from keras_bnn.cli.op_profile_text import profile_text
-
-        for profile in result["profile"]:
-            lines += ["", *profile_text(profile)]
+    for profile in result["profile"]:
+        lines += ["", *profile_text(profile)]
+    if result["inspection_error"] is not None:
+        lines += ["", f"no shapes and MACs of ops: {result['inspection_error']}"]
     return "\n".join(lines)
 
 

@@ -19,13 +19,13 @@ _SUMS_NO_PRODUCTS = "BnnDepthwiseConv2D"  # its inner loop is not the one whose 
 
 
 def profile_ops(
-    interpreter: Interpreter, inspection: Inspection, threads: int, batch: int, seconds: float
+    interpreter: Interpreter, inspection: Inspection | None, threads: int, batch: int, seconds: float
 ) -> dict[str, Any]:
     """Times each packed op, and all others together.
 
     Args:
         interpreter: One with `profile=True`, which has run once.
-        inspection: What its file holds.
+        inspection: What its file holds, or None where there is no schema to read it with.
         threads: Its number of threads.
         batch: Samples of a run.
         seconds: How long to measure.
@@ -41,7 +41,7 @@ def profile_ops(
     ops = interpreter.profile()
     found = [_find(op, inspection) for op in ops]
     peaks = {f"1x{bits}": measure_peak(bits, threads) for bits in sorted({_peak_bits(op) for op in found} - {0})}
-    others = Counter(op.kind for op in inspection.ops if op not in found)
+    others = Counter(op.kind for op in inspection.ops if op not in found) if inspection else {}
     return {
         "threads": threads,
         "whole_us": summarize(whole)._asdict(),
@@ -77,9 +77,9 @@ def _measure(interpreter: Interpreter, seconds: float) -> tuple[np.ndarray, np.n
     return np.array(whole) / 1e3, np.array(ours) / 1e3
 
 
-def _find(op: OpProfile, inspection: Inspection) -> InspectedOp | None:
+def _find(op: OpProfile, inspection: Inspection | None) -> InspectedOp | None:
     """Returns the op in the file; None for one of another subgraph, such as a loop's."""
-    found = inspection.ops[op.node] if op.node < len(inspection.ops) else None
+    found = inspection.ops[op.node] if inspection and op.node < len(inspection.ops) else None
     return found if found is not None and (found.kind, found.name) == (op.name, op.output) else None
 
 
@@ -91,10 +91,10 @@ def _peak_bits(op: InspectedOp | None) -> int:
 
 
 def _work(
-    op: InspectedOp | None, inspection: Inspection, batch: int, microseconds: float, peaks: dict[str, float]
+    op: InspectedOp | None, inspection: Inspection | None, batch: int, microseconds: float, peaks: dict[str, float]
 ) -> dict[str, Any]:
     """Returns what the file tells of an op, and how fast it was."""
-    if op is None:
+    if op is None or inspection is None:
         keys = ("layer", "input_shape", "output_shape", "precision", "macs", "macs_per_second", "peak_share")
         return dict.fromkeys(keys)
 

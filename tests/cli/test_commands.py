@@ -197,15 +197,6 @@ class TestBenchmark:
         assert (profile["ops"], profile["peak_macs_per_second"], profile["other"]["share"]) == ([], {}, 1)
         assert sum(profile["other"]["ops"].values()) > 5
 
-    def test_runtime_without_a_schema(
-        self, files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setitem(sys.modules, "keras_bnn.converter", None)
-        assert main(["benchmark", str(files.packed), "--seconds", "0.05"]) == 0
-        text = capsys.readouterr().out
-        assert re.search(r"\n1 thread +file \d", text)
-        assert re.search(r"\nno times of ops: .*keras_bnn\.converter", text)
-
     def test_table(self, files, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["benchmark", str(files.packed), "--seconds", "0.05"]) == 0
         text = capsys.readouterr().out

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -65,3 +69,21 @@ def test_op_of_another_subgraph() -> None:
     assert [(op["output"], op["us"]["median"], op["macs"]) for op in profile["ops"]] == [("loop/y", 0.005, None)] * 2
     assert sum(profile["other"]["ops"].values()) == 4
     assert "\ny             BnnConv2D  " in "\n".join(profile_text(profile))
+
+
+def test_without_a_schema(tmp_path: Path) -> None:
+    """As with tflite-runtime: the times stay, and what the file would tell is missing."""
+    (tmp_path / "packed.tflite").write_bytes(depthwise_between_stock_ops())
+    code = "import sys; sys.modules['ai_edge_litert.schema_py_generated'] = None\n"
+    code += "import keras_bnn.cli; sys.exit(keras_bnn.cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "benchmark", "packed.tflite", "--seconds", "0.05"]
+    printed, as_json = (
+        subprocess.run([*command, *more], capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+        for more in ([], ["--json"])
+    )
+    assert re.search(r"^b +BnnDepthwiseConv2D +\d+\.\d +\d+\.\d%", printed, re.MULTILINE)
+    assert "no shapes and MACs of ops: keras_bnn.converter reads .tflite files with the schema" in printed
+    result = json.loads(as_json)
+    (profile,) = result["profile"]
+    assert [(op["name"], op["macs"]) for op in profile["ops"]] == [("BnnQuantize", None), ("BnnDepthwiseConv2D", None)]
+    assert "ai-edge-litert" in result["inspection_error"]
