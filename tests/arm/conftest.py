@@ -27,7 +27,6 @@ def _cross_build(folder: Path, machine: str, emulator: str) -> Path:
     options = [
         f"-DCMAKE_TOOLCHAIN_FILE=cmake/{machine}.cmake",
         "-DKERAS_BNN_BUILD_TESTS=ON",
-        "-DKERAS_BNN_BUILD_BENCH=ON",
         "-DKERAS_BNN_WERROR=ON",
     ]
     subprocess.run(["cmake", "-S", _SOURCES, "-B", folder, *options], check=True)

@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
+from support.float_graphs import FloatGraph
 
+from keras_bnn.converter import convert
 from keras_bnn.converter.custom_ops import OPTIONS, decode_options, encode_options
 
 FORMAT = Path(__file__).resolve().parents[2] / "docs" / "format.md"
@@ -84,3 +87,16 @@ def test_decoding_refuses_what_it_does_not_know(kind: str, options: dict[str, in
 def test_decoding_refuses_damaged_bytes(data: bytes | None) -> None:
     with pytest.raises(ValueError, match="BnnQuantize"):
         decode_options("BnnQuantize", data)
+
+
+def test_options_in_a_file_are_marked_as_a_flexbuffer_map() -> None:
+    """So that tools which know nothing of these ops, such as Netron, show them."""
+    graph = FloatGraph()
+    x = graph.add_input("x", (1, 6, 6, 40))
+    y = graph.conv(graph.sign(x), graph.kernel((8, 3, 3, 40)), graph.bias(8))
+    record = schema.ModelT.InitFromObj(schema.Model.GetRootAs(convert(graph.finish(y), verify=False).model, 0))
+    names = [record.operatorCodes[op.opcodeIndex].customCode for op in record.subgraphs[0].operators]
+    assert names == [b"BnnQuantize", b"BnnConv2D"]
+    for op in record.subgraphs[0].operators:
+        assert op.customOptionsFormat == schema.CustomOptionsFormat.FLEXBUFFERS
+        assert flexbuffers.Loads(bytes(op.customOptions))["version"] == 1
