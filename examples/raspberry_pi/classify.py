@@ -85,7 +85,7 @@ def main() -> None:
     if not arguments.images and not arguments.camera:
         parser.error("there is no picture: name image files, or --camera")
     if sys.maxsize < 2**32:
-        print("This system is 32-bit: on the same Pi a 64-bit one is several times as fast.", file=sys.stderr)
+        print("This system is 32-bit: on the same Pi a 64-bit one is faster.", file=sys.stderr)
 
     labels = arguments.labels.read_text().splitlines() if arguments.labels else labels_in(arguments.model)
     interpreter = Interpreter(arguments.model, num_threads=arguments.threads)
