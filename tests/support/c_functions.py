@@ -1,7 +1,7 @@
 """The functions of the C library that libkeras_bnn may call.
 
 None of them opens a file or a connection, starts a program, or writes to the terminal or the log. Android has each one
-under its plain name since API 21 (libc.map.txt of Android's C library), as far as the last list does not say so.
+since API 21 (libc.map.txt of its C library).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ ALLOWED = frozenset(
         "prctl",
         # an end at once, should the stack have been written over or an exception have left a noexcept function
         "__stack_chk_fail",
+        "__stack_chk_guard",
         "abort",
         # the end of the process or of the library
         "__cxa_atexit",
