@@ -3,7 +3,7 @@
 // keeps it local.
 #include <new>
 
-#if defined(__GLIBCXX__)
+#if defined(__GLIBCXX__) && defined(__linux__)
 // NOLINTBEGIN(bugprone-reserved-identifier, bugprone-std-namespace-modification): libstdc++ calls it by this name
 namespace std {
 __attribute__((visibility("hidden"), noreturn)) void __throw_bad_array_new_length() { throw std::bad_alloc(); }

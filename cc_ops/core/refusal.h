@@ -8,6 +8,8 @@
 #include <exception>
 #include <string>
 
+#include "core/compiler.h"
+
 namespace keras_bnn {
 
 class Refusal : public std::exception {
@@ -20,7 +22,7 @@ class Refusal : public std::exception {
 };
 
 // Throws a Refusal whose sentence is made as by printf.
-[[noreturn]] void Refuse(const char* format, ...) __attribute__((format(printf, 1, 2)));
+[[noreturn]] void Refuse(const char* format, ...) KERAS_BNN_LIKE_PRINTF(1, 2);
 
 }  // namespace keras_bnn
 

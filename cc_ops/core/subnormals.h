@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(_M_X64)
 #include <xmmintrin.h>
 #endif
 
@@ -19,7 +19,7 @@ class KeepSubnormals {
   KeepSubnormals(const KeepSubnormals&) = delete;
   KeepSubnormals& operator=(const KeepSubnormals&) = delete;
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(_M_X64)
   static constexpr std::uintptr_t kFlushes = 0x8040;  // flush to zero, and subnormal operands are zeros
   static std::uintptr_t Mode() { return _mm_getcsr(); }
   static void SetMode(std::uintptr_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }

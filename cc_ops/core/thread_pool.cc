@@ -1,12 +1,17 @@
 #include "core/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <system_error>
 
 #include "core/subnormals.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
 
 namespace keras_bnn {
 namespace {
@@ -34,47 +39,40 @@ constexpr std::int64_t kWakingMicroseconds = 18;
 std::atomic<int> forks{0};
 
 int ForksSoFar() {
+#if !defined(_WIN32)  // which has no fork
   static const int registered = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
   static_cast<void>(registered);
+#endif
   return forks.load(std::memory_order_relaxed);
 }
 
-class Lock {
- public:
-  explicit Lock(pthread_mutex_t* mutex) : mutex_(mutex) { pthread_mutex_lock(mutex_); }
-  ~Lock() { pthread_mutex_unlock(mutex_); }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-
- private:
-  pthread_mutex_t* mutex_;
-};
+using Lock = std::unique_lock<std::mutex>;
 
 // Tells the core that this thread only waits.
 void Pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
 #elif defined(__aarch64__)
   asm volatile("isb");  // the instruction `yield` does nothing on most cores
 #endif
 }
 
-// Waits awake until condition() holds; false when it does not after all the time that a thread may stay awake. After a
+// Waits awake until holds() holds; false when it does not after all the time that a thread may stay awake. After a
 // while, the thread that it waits for may be one that only lacks a core.
-template <typename Condition>
-bool WaitAwake(const Condition& condition) {
+template <typename Predicate>
+bool WaitAwake(const Predicate& holds) {
   using Clock = std::chrono::steady_clock;
   constexpr int kPausesPerLookAtTheClock = 32;
-  if (condition()) return true;
+  if (holds()) return true;
   const auto begin = Clock::now();
   for (;;) {
     for (int i = 0; i < kPausesPerLookAtTheClock; ++i) {
-      if (condition()) return true;
+      if (holds()) return true;
       Pause();
     }
     const auto waited = Clock::now() - begin;
     if (waited >= kAwake) return false;
-    if (waited >= kOnTheCore) sched_yield();
+    if (waited >= kOnTheCore) std::this_thread::yield();
   }
 }
 
@@ -88,9 +86,9 @@ ThreadPool::~ThreadPool() {
     return;
   }
   {
-    const Lock lock(&mutex_);
+    const Lock lock(mutex_);
     state_.fetch_or(kStop);
-    pthread_cond_broadcast(&wake_);
+    wake_.WakeAll();
   }
   for (std::thread& thread : threads_) thread.join();
 }
@@ -99,7 +97,7 @@ bool ThreadPool::Forked() const { return forks.load(std::memory_order_relaxed) !
 
 void ThreadPool::Grow(int threads) {
   if (Forked()) return;
-  const Lock lock(&mutex_);
+  const Lock lock(mutex_);
   try {
     while (workers_ + 1 < std::min(threads, kMostThreads)) {
       threads_.emplace_back([this] { Work(); });
@@ -142,11 +140,11 @@ void ThreadPool::Run(int items, int threads, Call call, const void* context) {
 void ThreadPool::Wake(int workers) {
   const auto missing = [&] { return std::min(sleeping_.load(), workers - (workers_.load() - sleeping_.load())); };
   if (missing() <= 0) return;
-  const Lock lock(&mutex_);
+  const Lock lock(mutex_);
   for (int i = missing(); i > 0; --i) {
     --sleeping_;
     ++woken_;
-    pthread_cond_signal(&wake_);
+    wake_.WakeOne();
   }
 }
 
@@ -154,9 +152,9 @@ void ThreadPool::WaitForWorkers() {
   state_.fetch_and(kJoinedMask, std::memory_order_acquire);
   const auto done = [&] { return state_.load() == 0; };
   if (WaitAwake(done)) return;
-  const Lock lock(&mutex_);
+  Lock lock(mutex_);
   caller_sleeps_.store(true);
-  while (!done()) pthread_cond_wait(&done_, &mutex_);
+  while (!done()) done_.Wait(&lock);
   caller_sleeps_.store(false);
 }
 
@@ -187,13 +185,13 @@ void ThreadPool::Work() {
 }
 
 void ThreadPool::Sleep() {
-  const Lock lock(&mutex_);
+  Lock lock(mutex_);
   ++sleeping_;
   if ((state_.load() & (kPlacesMask | kStop)) != 0) {
     --sleeping_;
     return;
   }
-  while (woken_ == 0 && (state_.load() & kStop) == 0) pthread_cond_wait(&wake_, &mutex_);
+  while (woken_ == 0 && (state_.load() & kStop) == 0) wake_.Wait(&lock);
   if (woken_ > 0) --woken_;
 }
 
@@ -213,8 +211,8 @@ int ThreadPool::Join() {
 void ThreadPool::Leave() {
   state_.fetch_and(~kPlacesMask, std::memory_order_relaxed);
   if (state_.fetch_sub(kJoined) != kJoined || !caller_sleeps_.load()) return;
-  const Lock lock(&mutex_);
-  pthread_cond_signal(&done_);
+  const Lock lock(mutex_);
+  done_.WakeOne();
 }
 
 }  // namespace keras_bnn

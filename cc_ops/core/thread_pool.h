@@ -6,17 +6,17 @@
 // is left, only those that a worker has begun are waited for.
 //
 // One ParallelFor runs at a time; a second caller (two interpreters that share a delegate) does its work alone instead
-// of waiting. std::thread starts the threads, but the waiting uses pthread's condition variables: those of libstdc++ 12
-// ask for a newer libstdc++ than the systems that this library must load on have.
+// of waiting.
 #ifndef KERAS_BNN_CORE_THREAD_POOL_H_
 #define KERAS_BNN_CORE_THREAD_POOL_H_
 
-#include <pthread.h>
-
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <thread>
 #include <vector>
+
+#include "core/condition.h"
 
 namespace keras_bnn {
 
@@ -67,26 +67,26 @@ class ThreadPool {
   std::atomic<bool> caller_sleeps_{false};  // changes under the mutex
   std::vector<std::thread> threads_;        // guarded by the mutex, as is what follows
   int woken_ = 0;                           // workers that are to leave their sleep
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-  pthread_cond_t wake_ = PTHREAD_COND_INITIALIZER;
-  pthread_cond_t done_ = PTHREAD_COND_INITIALIZER;
+  std::mutex mutex_;
+  Condition wake_;
+  Condition done_;
 
   // The items that a thread begins with: those it had in the op before, so that their data is still in its core's
   // caches. When they are done it takes those of the others.
   struct Range {
     std::atomic<int> next{0};
     int end = 0;
-    char apart[56];  // each has a cache line of its own
+    [[maybe_unused]] char apart[56];  // each has a cache line of its own
   };
   static constexpr int kMostRanges = 16;
 
   // What waiting workers read has a cache line of its own, as has what working threads write.
-  char apart_[64];
+  [[maybe_unused]] char apart_[64];
   std::atomic<std::uint32_t> state_{0};  // see the .cc file
   Call call_ = nullptr;                  // the current ParallelFor's, as are those below
   const void* context_ = nullptr;
   int range_count_ = 0;
-  char also_apart_[64];
+  [[maybe_unused]] char also_apart_[64];
   Range ranges_[kMostRanges];
 };
 

@@ -7,7 +7,9 @@
 #include <immintrin.h>
 
 #include <cstddef>
+#include <cstring>
 
+#include "core/compiler.h"
 #include "kernels/avx2_real.h"
 #include "kernels/lanes.h"
 
@@ -85,7 +87,7 @@ void ArrangeChannels(Word* words) {
   for (int c = 0; c < kBlockChannels; ++c) {
     for (int b = 0; b < kWordBytes; ++b) bytes[b][c] = static_cast<std::uint8_t>(words[c] >> (8 * b));
   }
-  __builtin_memcpy(words, bytes, sizeof(bytes));
+  std::memcpy(words, bytes, sizeof(bytes));
 }
 
 // The counts of a pixel in 16 bits: of channels 0 to 7 and 16 to 23, and of the others.
@@ -135,8 +137,8 @@ struct Counts {
 // Adds the counts of words [first, first + words) of each tap, at most kByteWords words of x in all. Not inlined, so
 // that GCC has the registers of a function for 8 pixels.
 template <int P>
-__attribute__((noinline)) void AddRun(const Word* const* rows, int taps, int first, int words,
-                                      const std::uint8_t* kernel, Counts* counts) {
+KERAS_BNN_NEVER_INLINE void AddRun(const Word* const* rows, int taps, int first, int words, const std::uint8_t* kernel,
+                                   Counts* counts) {
   const Word* const* const end = rows + std::ptrdiff_t{taps} * kMaxTilePixels;
   const std::ptrdiff_t bytes = std::ptrdiff_t{words} * kWordBytes;
   __m256i sums[P];
@@ -158,7 +160,9 @@ __attribute__((noinline)) void AddRun(const Word* const* rows, int taps, int fir
 #pragma GCC unroll 8
           for (int p = 0; p < P; ++p) {
             sums[p] = _mm256_add_epi8(sums[p], Differences(x[p][at], nibbles));
+#if defined(KERAS_BNN_GNU)
             __asm__("" : "+x"(sums[p]));  // GCC 12 would keep some in memory
+#endif
           }
         }
       }

@@ -8,7 +8,9 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
+#include "core/compiler.h"
 #include "kernels/expand_quads.h"
 #include "kernels/real_lanes.h"
 
@@ -50,15 +52,15 @@ template <int P, typename Weights>
 struct FloatTileOf {
   using Kernel = typename Weights::Kernel;
 
-  static inline __attribute__((always_inline)) void Run(const RealRows<float>& x, const void* kernel,
-                                                        const float* start, int start_step, float* acc) {
+  static KERAS_BNN_ALWAYS_INLINE void Run(const RealRows<float>& x, const void* kernel, const float* start,
+                                          int start_step, float* acc) {
     for (int half = 0; half < kBlockChannels; half += kRealHalf) {
       RunHalf(x, static_cast<const Kernel*>(kernel), half, start + half, start_step, acc + half);
     }
   }
 
-  static inline __attribute__((always_inline)) void RunHalf(const RealRows<float>& x, const Kernel* kernel, int half,
-                                                            const float* start, int start_step, float* acc) {
+  static KERAS_BNN_ALWAYS_INLINE void RunHalf(const RealRows<float>& x, const Kernel* kernel, int half,
+                                              const float* start, int start_step, float* acc) {
     __m256 sums[P][2];
     for (int p = 0; p < P; ++p) {
       sums[p][0] = _mm256_loadu_ps(start + p * start_step);
@@ -135,13 +137,13 @@ struct ByteTile {
     for (int p = 0; p < P; ++p) {
       for (int i = 0; i < kVectors; ++i) sums[p][i] = _mm256_setzero_si256();
     }
-    if (x.count < 1 || x.length < 1) __builtin_unreachable();
+    if (x.count < 1 || x.length < 1) KERAS_BNN_UNREACHABLE();
     for (int row = 0; row < x.count; ++row) {
       const std::uint8_t* values = x.rows[row] + x.first;
       for (int v = 0; v < x.length; v += 4, values += 4, weights += kVectors) {
         for (int p = 0; p < P; ++p) {
           int four;
-          __builtin_memcpy(&four, values + p * x.step, sizeof(four));
+          std::memcpy(&four, values + p * x.step, sizeof(four));
           const __m256i value = _mm256_set1_epi32(four);
           for (int i = 0; i < kVectors; ++i) {
             const __m256i products = _mm256_maddubs_epi16(value, _mm256_loadu_si256(weights + i));

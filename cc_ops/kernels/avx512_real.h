@@ -6,7 +6,9 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
+#include "core/compiler.h"
 #include "kernels/expand_quads.h"
 #include "kernels/real_lanes.h"
 
@@ -38,8 +40,8 @@ struct BitWeights {
 
 template <int P, typename Weights>
 struct FloatTileOf {
-  static inline __attribute__((always_inline)) void Run(const RealRows<float>& x, const void* kernel,
-                                                        const float* start, int start_step, float* acc) {
+  static KERAS_BNN_ALWAYS_INLINE void Run(const RealRows<float>& x, const void* kernel, const float* start,
+                                          int start_step, float* acc) {
     __m512 low[P];
     __m512 high[P];
     for (int p = 0; p < P; ++p) {
@@ -106,8 +108,12 @@ struct FloatPixel {
 
 // GCC 12 moves the accumulators of the intrinsic from register to register in each step.
 inline __m512i AddProducts(__m512i sum, __m512i x, __m512i weights) {
+#if defined(KERAS_BNN_GNU)
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(weights));
   return sum;
+#else
+  return _mm512_dpbusd_epi32(sum, x, weights);
+#endif
 }
 
 template <int P>
@@ -130,7 +136,7 @@ struct ByteTile {
         const __m512i kernel_high = _mm512_loadu_si512(weights + 4 * kRealLanes);
         for (int p = 0; p < P; ++p) {
           int quad;
-          __builtin_memcpy(&quad, values + p * x.step, sizeof(quad));
+          std::memcpy(&quad, values + p * x.step, sizeof(quad));
           const __m512i value = _mm512_set1_epi32(quad);
           low[p] = AddProducts(low[p], value, kernel_low);
           high[p] = AddProducts(high[p], value, kernel_high);

@@ -1,6 +1,6 @@
 // The depthwise part of a kernel set, nearly the same C++ for every instruction set. Included by lanes.h alone, under
-// its rules: nothing of the standard library. Vectors are the compilers' own (GCC and Clang), which become what
-// registers the set's flags allow.
+// its rules. Vectors are those of GCC and Clang, which become what registers the set's flags allow; for other compilers
+// they are arrays.
 //
 // A word holds one tap of 32 channels, and a vector that of kMaxTilePixels pixels. So 256 sums are counted side by
 // side, as bits: the words of `digits` are the binary digits of 32 counters, and to add a word to them is a carry that
@@ -8,29 +8,50 @@
 #ifndef KERAS_BNN_KERNELS_DEPTHWISE_LANES_H_
 #define KERAS_BNN_KERNELS_DEPTHWISE_LANES_H_
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include <cstdint>
+#include <cstring>
 
+#include "core/compiler.h"
 #include "kernels/kernel_set.h"
+
+#if defined(KERAS_BNN_GNU) && defined(__AVX2__)
+#include <immintrin.h>
+#elif !defined(KERAS_BNN_GNU)
+#include "kernels/word_array.h"
+#endif
 
 namespace keras_bnn {
 namespace {
 
-typedef Word TileWords __attribute__((vector_size(kMaxTilePixels * sizeof(Word))));
-typedef Word FourWords __attribute__((vector_size(4 * sizeof(Word))));
-
 // Channels of a vector: as many as lanes can be shifted by different numbers of bits.
-#if defined(__AVX512F__)
+#if defined(KERAS_BNN_GNU) && defined(__AVX512F__)
 constexpr int kPartLanes = 16;
-#elif defined(__AVX2__)
+#elif defined(KERAS_BNN_GNU) && defined(__AVX2__)
 constexpr int kPartLanes = 8;
 #else
 constexpr int kPartLanes = 4;
 #endif
+
+#if defined(KERAS_BNN_GNU)
+typedef Word TileWords __attribute__((vector_size(kMaxTilePixels * sizeof(Word))));
+typedef Word FourWords __attribute__((vector_size(4 * sizeof(Word))));
 typedef Word PartWords __attribute__((vector_size(kPartLanes * sizeof(Word))));
+
+// The lanes of a and, from number kMaxTilePixels on, of b.
+template <int... indices>
+void Shuffle(const TileWords& a, const TileWords& b, TileWords* result) {
+  *result = __builtin_shufflevector(a, b, indices...);
+}
+#else
+using TileWords = WordArray<kMaxTilePixels>;
+using FourWords = WordArray<4>;
+using PartWords = WordArray<kPartLanes>;
+
+template <int... indices>
+void Shuffle(const TileWords& a, const TileWords& b, TileWords* result) {
+  *result = {(indices < kMaxTilePixels ? a : b)[indices % kMaxTilePixels]...};
+}
+#endif
 
 constexpr int kCounterDigits = kComparedDigits - 1;
 constexpr int kMostCounted = kMostCompared;
@@ -39,11 +60,11 @@ static_assert(kMostCounted == (1 << kCounterDigits) - 1, "counters are compared 
 
 static_assert(kMaxTilePixels == 8, "the shuffles below are written for 8 pixels");
 
-inline void LoadTile(const Word* words, TileWords* tile) { __builtin_memcpy(tile, words, sizeof(TileWords)); }
+inline void LoadTile(const Word* words, TileWords* tile) { std::memcpy(tile, words, sizeof(TileWords)); }
 
 inline PartWords LoadPart(const std::int32_t* values) {
   PartWords part;
-  __builtin_memcpy(&part, values, sizeof(part));
+  std::memcpy(&part, values, sizeof(part));
   return part;
 }
 
@@ -55,24 +76,25 @@ inline void GatherCounts(const TileWords (&digits)[kCounterDigits], FourWords (&
     w[j] = digits[0] >> j & 0x11111111u;
     for (int digit = 1; digit < kCounterDigits; ++digit) w[j] |= (digits[digit] >> j & 0x11111111u) << digit;
   }
-  const TileWords low01 = __builtin_shufflevector(w[0], w[1], 0, 8, 1, 9, 2, 10, 3, 11);
-  const TileWords low23 = __builtin_shufflevector(w[2], w[3], 0, 8, 1, 9, 2, 10, 3, 11);
-  const TileWords high01 = __builtin_shufflevector(w[0], w[1], 4, 12, 5, 13, 6, 14, 7, 15);
-  const TileWords high23 = __builtin_shufflevector(w[2], w[3], 4, 12, 5, 13, 6, 14, 7, 15);
-  const TileWords pixels[4] = {__builtin_shufflevector(low01, low23, 0, 1, 8, 9, 2, 3, 10, 11),
-                               __builtin_shufflevector(low01, low23, 4, 5, 12, 13, 6, 7, 14, 15),
-                               __builtin_shufflevector(high01, high23, 0, 1, 8, 9, 2, 3, 10, 11),
-                               __builtin_shufflevector(high01, high23, 4, 5, 12, 13, 6, 7, 14, 15)};
-  __builtin_memcpy(counts, pixels, sizeof(pixels));
+  TileWords low01, low23, high01, high23, pixels[4];
+  Shuffle<0, 8, 1, 9, 2, 10, 3, 11>(w[0], w[1], &low01);
+  Shuffle<0, 8, 1, 9, 2, 10, 3, 11>(w[2], w[3], &low23);
+  Shuffle<4, 12, 5, 13, 6, 14, 7, 15>(w[0], w[1], &high01);
+  Shuffle<4, 12, 5, 13, 6, 14, 7, 15>(w[2], w[3], &high23);
+  Shuffle<0, 1, 8, 9, 2, 3, 10, 11>(low01, low23, &pixels[0]);
+  Shuffle<4, 5, 12, 13, 6, 7, 14, 15>(low01, low23, &pixels[1]);
+  Shuffle<0, 1, 8, 9, 2, 3, 10, 11>(high01, high23, &pixels[2]);
+  Shuffle<4, 5, 12, 13, 6, 7, 14, 15>(high01, high23, &pixels[3]);
+  std::memcpy(counts, pixels, sizeof(pixels));
 }
 
 // Twice the counts of channels [part * kPartLanes, (part + 1) * kPartLanes).
 inline PartWords DoubledCounts(const FourWords& counts, int part) {
-#if defined(__AVX512F__)
+#if defined(KERAS_BNN_GNU) && defined(__AVX512F__)
   const auto all = reinterpret_cast<PartWords>(_mm512_broadcast_i32x4(reinterpret_cast<__m128i>(counts)));
   const PartWords shifts = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
   return (all >> (shifts + part * kPartLanes) & 15u) << 1;
-#elif defined(__AVX2__)
+#elif defined(KERAS_BNN_GNU) && defined(__AVX2__)
   const auto all = reinterpret_cast<PartWords>(_mm256_broadcastsi128_si256(reinterpret_cast<__m128i>(counts)));
   const PartWords shifts = {0, 0, 0, 0, 4, 4, 4, 4};
   return (all >> (shifts + part * kPartLanes) & 15u) << 1;
@@ -86,7 +108,7 @@ template <typename Start>
 inline void TakeOffCounts(const FourWords& counts, const Start& start, std::int32_t* acc) {
   for (int part = 0; part < kWordBits / kPartLanes; ++part) {
     const PartWords rest = start(part) - DoubledCounts(counts, part);
-    __builtin_memcpy(acc + part * kPartLanes, &rest, sizeof(rest));
+    std::memcpy(acc + part * kPartLanes, &rest, sizeof(rest));
   }
 }
 
@@ -139,7 +161,7 @@ inline void CompareDepthwiseBits(const Word* const* x, const Word* const* inside
                                  const Word* kernel, const std::int32_t* outside, const Word* least, Word* words,
                                  std::int64_t stride) {
   TileWords missing;
-  __builtin_memcpy(&missing, outside + first, sizeof(missing));
+  std::memcpy(&missing, outside + first, sizeof(missing));
   const TileWords odd = -(missing & 1u);
   TileWords digits[kCounterDigits];
   for (int digit = 0; digit < kCounterDigits; ++digit) digits[digit] = -(missing >> (digit + 1) & 1u);

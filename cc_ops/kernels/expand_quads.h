@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "core/layout.h"
 
 namespace keras_bnn {
@@ -29,11 +31,11 @@ inline void ExpandQuads(const Word* kernel, int rows, int length, void* expanded
       __m128i words;
       __m256i used = _mm256_set1_epi8(-1);
       if (v + 4 <= length) {
-        __builtin_memcpy(&words, kernel + v, sizeof(words));
+        std::memcpy(&words, kernel + v, sizeof(words));
       } else {
         Word rest[4] = {};
         for (int i = v; i < length; ++i) rest[i - v] = kernel[i];
-        __builtin_memcpy(&words, rest, sizeof(words));
+        std::memcpy(&words, rest, sizeof(words));
         used = _mm256_set1_epi32((1 << 8 * (length - v)) - 1);
       }
       const __m256i bits = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(words), transpose);

@@ -1,6 +1,8 @@
 #include "kernels/kernel_set.h"
 
-#if defined(__arm__) && defined(__linux__)
+#if defined(_M_X64)
+#include <intrin.h>
+#elif defined(__arm__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #elif defined(KERAS_BNN_SVE2) || defined(KERAS_BNN_SME2)
@@ -20,7 +22,35 @@ namespace {
 
 bool Always() { return true; }
 
-#if defined(__x86_64__)
+#if defined(_M_X64)
+// Whether the CPU has the instructions of bits of cpuid's leaf 1 (ecx) and leaf 7 (ebx, ecx), and the operating system
+// keeps the registers of bits of XCR0.
+#if defined(__clang__)
+__attribute__((target("xsave")))
+#endif
+bool Has(unsigned leaf1_ecx, unsigned leaf7_ebx, unsigned leaf7_ecx, unsigned registers) {
+  constexpr unsigned kOsXsave = 1u << 27;
+  int leaf0[4], leaf1[4], leaf7[4];  // eax, ebx, ecx, edx
+  __cpuid(leaf0, 0);
+  if (leaf0[0] < 7) return false;
+  __cpuid(leaf1, 1);
+  __cpuidex(leaf7, 7, 0);
+  const auto all = [](int bits, unsigned needed) { return (static_cast<unsigned>(bits) & needed) == needed; };
+  return all(leaf1[2], leaf1_ecx | kOsXsave) && all(leaf7[1], leaf7_ebx) && all(leaf7[2], leaf7_ecx) &&
+         (_xgetbv(0) & registers) == registers;
+}
+
+bool HasAvx2() {
+  constexpr unsigned kFma = 1u << 12, kAvx2 = 1u << 5, kYmm = 0x06;
+  return Has(kFma, kAvx2, 0, kYmm);
+}
+
+bool HasAvx512Vpopcntdq() {
+  constexpr unsigned kFDqBwVl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  constexpr unsigned kVnniVpopcntdq = 1u << 11 | 1u << 14, kZmm = 0xe6;
+  return Has(0, kFDqBwVl, kVnniVpopcntdq, kZmm);
+}
+#elif defined(__x86_64__)
 bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 bool HasAvx512Vpopcntdq() {
@@ -64,7 +94,7 @@ struct Entry {
 // multiply-accumulates of 3x3 convolutions with packed output NEON takes 3.4 to 4.0 of them, SVE2 3.8 to 4.5 with
 // vectors of 128 bits and 1.9 to 2.4 with 256 bits, SME2 0.2 to 0.9 with 512 bits.
 constexpr std::array kEntries = {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(_M_X64)
     Entry{&kAvx512VpopcntdqKernels, HasAvx512Vpopcntdq},
     Entry{&kAvx2Kernels, HasAvx2},
 #elif defined(__aarch64__)

@@ -13,12 +13,13 @@
 //     StoredCounts is one, for counts in memory;
 //   - Real, the functions for real x.
 // The loops over 32 lanes below have constant bounds and plain bodies; compilers turn them into vector code. Everything
-// is in an unnamed namespace and no function of the standard library is used: a copy of one, compiled for a newer CPU,
-// could otherwise be the one that the linker keeps for the whole library.
+// is in an unnamed namespace and no inline function of the standard library is used, but in constants: a copy of one,
+// compiled for a newer CPU, could otherwise be the one that the linker keeps for the whole library.
 #ifndef KERAS_BNN_KERNELS_LANES_H_
 #define KERAS_BNN_KERNELS_LANES_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "kernels/depthwise_lanes.h"
 #include "kernels/kernel_set.h"
@@ -48,7 +49,7 @@ struct Transforms {
   }
 
   static bool HasLimits(const FloatTransform& t) {
-    constexpr float kInfinity = __builtin_huge_valf();
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
     return t.pre_low > -kInfinity || t.pre_high < kInfinity || t.low > -kInfinity || t.high < kInfinity;
   }
 
@@ -139,7 +140,7 @@ struct Transforms {
   }
 
   static void ApplyStep(const EpilogueStep& step, int pixels, int channels, float* y) {
-    constexpr float kInfinity = __builtin_huge_valf();
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
     switch (step.kind) {
       case StepKind::kAdd:
         return ForEachLane(step, pixels, channels, y, [](float x, float a) { return x + a; });

@@ -29,7 +29,7 @@ float32x4_t ClampVector(float32x4_t x, float low, float high) {
 }
 
 bool Clamps(const FloatTransform& t) {
-  constexpr float kInfinity = __builtin_huge_valf();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   return t.pre_low != -kInfinity || t.pre_high != kInfinity || t.low != -kInfinity || t.high != kInfinity;
 }
 

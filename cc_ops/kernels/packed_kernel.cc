@@ -1,5 +1,7 @@
 #include "kernels/packed_kernel.h"
 
+#include <bitset>
+
 namespace keras_bnn {
 namespace {
 
@@ -50,7 +52,9 @@ std::vector<std::int32_t> TapSums(const Word* weights, const KernelShape& shape)
     for (int tap = 0; tap < shape.taps; ++tap) {
       std::int32_t negative = 0;
       const Word* tap_weights = weights + (o * shape.taps + tap) * shape.words;
-      for (int w = 0; w < shape.words; ++w) negative += __builtin_popcount(tap_weights[w]);
+      for (int w = 0; w < shape.words; ++w) {
+        negative += static_cast<std::int32_t>(std::bitset<kWordBits>(tap_weights[w]).count());
+      }
       sums[(block * shape.taps + tap) * kWordBits + lane] = shape.channels - 2 * negative;
     }
   });

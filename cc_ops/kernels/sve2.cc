@@ -9,7 +9,9 @@
 
 #include <arm_sve.h>
 
-#define KERAS_BNN_INLINE inline __attribute__((always_inline))
+#include <limits>
+
+#include "core/compiler.h"
 
 namespace keras_bnn {
 namespace {
@@ -19,7 +21,7 @@ struct Constant {
   static constexpr auto value = kValue;
 };
 
-constexpr float kInfinity = __builtin_huge_valf();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Outputs are made of the counts of one pixel after the other: of each vector of channels, which begins v vectors after
 // channel `first`, and then of all of them. `values` is the pixel's row from channel `first`; `bits` collects what the
@@ -34,8 +36,8 @@ struct ToSums {
   std::int32_t* acc;
   int channels = kBlockChannels;
 
-  KERAS_BNN_INLINE svuint32_t Vector(int p, int first, int v, svbool_t some, svint32_t counts,
-                                     const std::int32_t* values, svuint32_t bits) const {
+  KERAS_BNN_ALWAYS_INLINE svuint32_t Vector(int p, int first, int v, svbool_t some, svint32_t counts,
+                                            const std::int32_t* values, svuint32_t bits) const {
     svst1_vnum(some, acc + p * kBlockChannels + first, v, Sums(some, values, v, counts));
     return bits;
   }
@@ -55,8 +57,8 @@ struct ToFloats {
   std::int64_t stride;
   int channels;
 
-  KERAS_BNN_INLINE svuint32_t Vector(int p, int first, int v, svbool_t some, svint32_t counts,
-                                     const std::int32_t* values, svuint32_t bits) const {
+  KERAS_BNN_ALWAYS_INLINE svuint32_t Vector(int p, int first, int v, svbool_t some, svint32_t counts,
+                                            const std::int32_t* values, svuint32_t bits) const {
     svfloat32_t value = svcvt_f32_x(some, Sums(some, values, v, counts));
     if (clamps) value = Clamp(some, value, t.pre_low, t.pre_high);
     value = svmul_x(some, value, svld1_vnum(some, t.multiplier + first, v));
@@ -74,8 +76,8 @@ struct ToBits {
   std::int64_t stride;
   int channels = kBlockChannels;
 
-  KERAS_BNN_INLINE svuint32_t Vector(int, int first, int v, svbool_t some, svint32_t counts, const std::int32_t* values,
-                                     svuint32_t bits) const {
+  KERAS_BNN_ALWAYS_INLINE svuint32_t Vector(int, int first, int v, svbool_t some, svint32_t counts,
+                                            const std::int32_t* values, svuint32_t bits) const {
     const svbool_t exceed = svcmpgt(some, counts, svld1_vnum(some, values, v));
     const auto lane = static_cast<Word>(first + v * static_cast<int>(svcntw()));
     return svorr_m(exceed, bits, svlsl_x(svptrue_b32(), svdup_u32(1), svindex_u32(lane, 1)));
@@ -183,7 +185,7 @@ void CountVectors(const BinaryTile& tile, int pixel, int first, const Finish& ou
 #undef KERAS_BNN_ADVANCE
 #undef KERAS_BNN_FINISH
 #undef KERAS_BNN_FINISH_PIXEL
-#undef KERAS_BNN_INLINE
+#undef KERAS_BNN_ALWAYS_INLINE
 
 // P pixels and all channels.
 template <int P, int V, typename Finish>

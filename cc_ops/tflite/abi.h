@@ -124,7 +124,7 @@ namespace keras_bnn {
 // (kTfLiteDelegateFlagsAllowDynamicTensors).
 constexpr std::int64_t kAllowDynamicTensors = 1;
 
-#if defined(__LP64__) || defined(__arm__)
+#if defined(__LP64__) || defined(_WIN64) || defined(__arm__)
 // The values are those of 64-bit systems and of 32-bit ARM.
 #define KERAS_BNN_CHECK_OFFSET(type, member, on64, on32) \
   static_assert(offsetof(type, member) == (sizeof(void*) == 8 ? (on64) : (on32)), #type "." #member " has moved")

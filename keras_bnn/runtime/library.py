@@ -1,16 +1,17 @@
-"""The shared library libkeras_bnn.so: where it is, and what it can do on this machine."""
+"""The shared library, on Linux libkeras_bnn.so: where it is, and what it can do on this machine."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 import platform
+import sys
 from pathlib import Path
 from typing import TypedDict
 
 import keras_bnn
 
-LIBRARY_NAME = "libkeras_bnn.so"
+LIBRARY_NAME = {"darwin": "libkeras_bnn.dylib", "win32": "keras_bnn.dll"}.get(sys.platform, "libkeras_bnn.so")
 
 
 class CpuInfo(TypedDict):

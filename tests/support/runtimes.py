@@ -49,8 +49,17 @@ class MissingPythonError(Exception):
     """A runtime needs a Python of a version that this machine lacks."""
 
 
-def _find_python(version: str) -> str:
-    """A Python of a version: on the PATH, or one that pyenv has installed."""
+def cache_folder() -> Path:
+    """Where environments are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras-bnn" / "compat"
+
+
+def find_python(version: str) -> str:
+    """A Python of a version: on the PATH, or one that pyenv has installed.
+
+    Raises:
+        MissingPythonError: when there is none.
+    """
     found = shutil.which(f"python{version}")
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     for path in [found, *sorted(pyenv.glob(f"{version}.*/bin/python"))]:
@@ -65,12 +74,11 @@ def environment(runtime: Runtime) -> Path:
     Raises:
         MissingPythonError: when this machine cannot make it.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras-bnn" / "compat"
-    folder = cache / f"{runtime.distribution}-{runtime.version}"
+    folder = cache_folder() / f"{runtime.distribution}-{runtime.version}"
     complete = folder / "complete"
     if not complete.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([_find_python(runtime.python), "-m", "venv", folder], check=True)
+        subprocess.run([find_python(runtime.python), "-m", "venv", folder], check=True)
         install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, runtime.name, runtime.numpy], check=True)
         complete.touch()

@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
+#if defined(_WIN32) && defined(KERAS_BNN_BUILDS_LIBRARY)
 #define KERAS_BNN_EXPORT __declspec(dllexport)
+#elif defined(_WIN32)
+#define KERAS_BNN_EXPORT
 #else
 #define KERAS_BNN_EXPORT __attribute__((visibility("default")))
 #endif
