@@ -1,6 +1,7 @@
 #include "ops/op.h"
 
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <string>
 
@@ -35,6 +36,8 @@ constexpr Entry kEntries[] = {
     {"LceBMaxPool2d", Origin::kLarq, MakeLceBMaxPool2D},
 };
 
+static_assert(std::size(kEntries) == kOpCount, "kOpCount is the number of entries");
+
 const Entry* FindEntry(const char* name) {
   for (const Entry& entry : kEntries) {
     if (name != nullptr && std::strcmp(name, entry.name) == 0) return &entry;
@@ -67,6 +70,8 @@ const char* NameOf(ElementType type) {
 }
 
 int BytesOf(ElementType type) { return type == ElementType::kFloat32 || type == ElementType::kInt32 ? 4 : 1; }
+
+const char* OpName(int index) { return kEntries[index].name; }
 
 bool IsOp(const char* name) { return FindEntry(name) != nullptr; }
 

@@ -60,6 +60,10 @@ class Op {
   virtual MemoryUse Memory() const { return {}; }
 };
 
+// The names of all ops.
+constexpr int kOpCount = 11;
+const char* OpName(int index);
+
 // Whether there is an op of this name.
 bool IsOp(const char* name);
 

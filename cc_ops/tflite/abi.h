@@ -15,6 +15,8 @@ enum TfLiteStatus : int { kTfLiteOk = 0, kTfLiteError = 1 };
 
 enum TfLiteType : int { kTfLiteFloat32 = 1, kTfLiteInt32 = 2, kTfLiteUInt8 = 3, kTfLiteInt8 = 9 };
 
+constexpr std::int32_t kTfLiteBuiltinCustom = 32;
+
 constexpr int kTfLiteOptionalTensor = -1;  // the index of an input that is left out
 
 enum TfLiteAllocationType : int { kTfLiteMmapRo = 1 };  // a constant of the model file

@@ -4,7 +4,6 @@
 // nodes are replaced; original nodes can be read in init only. No exception leaves this file.
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -17,13 +16,13 @@
 #include "keras_bnn/keras_bnn.h"
 #include "kernels/peak.h"
 #include "tflite/abi.h"
+#include "tflite/guarded.h"
 #include "tflite/partition.h"
 #include "tflite/replace_nodes.h"
+#include "tflite/wanted_kernel_set.h"
 
 namespace keras_bnn {
 namespace {
-
-constexpr char kIsaVariable[] = "KERAS_BNN_ISA";
 
 struct DelegateOptions {
   const KernelSet* kernels = nullptr;
@@ -79,22 +78,6 @@ class Delegate {
   std::mutex mutex_;                // guards nodes_: interpreters may be made and freed at the same time
   std::vector<const Node*> nodes_;  // of all interpreters, in the order in which they were made
 };
-
-// Calls function() and turns what it throws into a reported error. The line ends here because Python's interpreter
-// joins the reports of a failure to one text.
-template <typename Function>
-TfLiteStatus Guarded(TfLiteContext* context, const Function& function) {
-  try {
-    return function();
-  } catch (const std::bad_alloc&) {
-    context->ReportError(context, "keras-bnn: out of memory\n");
-  } catch (const std::exception& error) {
-    context->ReportError(context, "keras-bnn: %s\n", error.what());
-  } catch (...) {
-    context->ReportError(context, "keras-bnn: unknown failure\n");
-  }
-  return kTfLiteError;
-}
 
 TfLiteStatus Delegate::Prepare(TfLiteContext* context, TfLiteDelegate* base) {
   return Guarded(context, [&] { return ReplaceOps(context, base); });
@@ -211,16 +194,6 @@ int Delegate::Memory(KerasBnnMemory* partitions, int capacity) {
   return count;
 }
 
-// The kernel set of this name or, without one, the one that the environment asks for; else the best one.
-const KernelSet& WantedKernelSet(const char* isa) {
-  if (isa != nullptr) return ChooseKernelSet(isa);
-  try {
-    return ChooseKernelSet(std::getenv(kIsaVariable));
-  } catch (const Refusal& refusal) {
-    Refuse("%s (the name comes from the environment variable %s)", refusal.what(), kIsaVariable);
-  }
-}
-
 bool ReadSwitch(const char* key, const char* value) {
   const bool on = std::strcmp(value, "1") == 0;
   if (!on && std::strcmp(value, "0") != 0) Refuse("the option \"%s\" is \"%.40s\"; expected 0 or 1", key, value);
@@ -305,7 +278,7 @@ int KerasBnnKernelSetSupported(int index) {
 
 const char* KerasBnnChosenKernelSet(void) {
   try {
-    return keras_bnn::ChooseKernelSet(std::getenv(keras_bnn::kIsaVariable)).name;
+    return keras_bnn::WantedKernelSet(nullptr).name;
   } catch (const std::exception&) {
     return nullptr;
   }

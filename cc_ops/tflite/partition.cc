@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <set>
 #include <utility>
 
 #include "core/clock.h"
@@ -50,41 +49,47 @@ std::string Partition::Step::Name() const {
   return outputs.empty() ? name : name + " (output \"" + output.substr(0, 100) + "\")";
 }
 
+Partition::Step Partition::MakeStep(TfLiteContext* context, const char* name, int index, const TfLiteNode& node,
+                                    std::set<int>* used) {
+  Step step;
+  step.name = name;
+  step.node = index;
+  step.inputs.assign(node.inputs->data, node.inputs->data + node.inputs->size);
+  step.outputs.assign(node.outputs->data, node.outputs->data + node.outputs->size);
+  used->insert(step.inputs.begin(), step.inputs.end());
+  for (const int output : step.outputs) {
+    // Steps are prepared for the sizes of their tensors, which a second writer would change behind them.
+    if (output < 0 || !used->insert(output).second) {
+      Refuse("%s: an output is left out, or read or written before; expected tensors of its own", name);
+    }
+  }
+  if (!step.outputs.empty()) {
+    const char* output = context->tensors[step.outputs[0]].name;
+    step.output = output == nullptr ? "unnamed" : output;
+  }
+  step.input_data.resize(step.inputs.size());
+  step.output_data.resize(step.outputs.size());
+  try {
+    step.op = MakeOp(name, static_cast<const std::uint8_t*>(node.custom_initial_data),
+                     static_cast<std::size_t>(node.custom_initial_data_size));
+  } catch (const Refusal& refusal) {
+    Refuse("%s: %s", step.Name().c_str(), refusal.what());
+  }
+  return step;
+}
+
 Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels,
                      ThreadPool* pool, bool profile, Arena* arena)
     : kernels_(&kernels), pool_(pool), profile_(profile), arena_(arena) {
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
-  std::set<int> used;  // tensors that a step has read or written
+  std::set<int> used;
   for (int i = 0; i < nodes.size; ++i) {
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
     if (context->GetNodeAndRegistration(context, nodes.data[i], &node, &registration) != kTfLiteOk) {
       Refuse("the runtime does not hand out node %d; expected a runtime of TFLite 2.7 or newer", nodes.data[i]);
     }
-    Step step;
-    step.name = registration->custom_name;
-    step.node = nodes.data[i];
-    step.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
-    step.outputs.assign(node->outputs->data, node->outputs->data + node->outputs->size);
-    used.insert(step.inputs.begin(), step.inputs.end());
-    for (const int output : step.outputs) {
-      // Steps are prepared for the sizes of their tensors, which a second writer would change behind them.
-      if (output < 0 || !used.insert(output).second) {
-        Refuse("%s: an output is left out, or read or written before; expected tensors of its own", step.name.c_str());
-      }
-    }
-    if (!step.outputs.empty()) {
-      const char* output = context->tensors[step.outputs[0]].name;
-      step.output = output == nullptr ? "unnamed" : output;
-    }
-    step.input_data.resize(step.inputs.size());
-    step.output_data.resize(step.outputs.size());
-    try {
-      step.op = MakeOp(step.name.c_str(), static_cast<const std::uint8_t*>(node->custom_initial_data),
-                       static_cast<std::size_t>(node->custom_initial_data_size));
-    } catch (const Refusal& refusal) {
-      Refuse("%s: %s", step.Name().c_str(), refusal.what());
-    }
+    Step step = MakeStep(context, registration->custom_name, nodes.data[i], *node, &used);
     for (const int input : step.inputs) {
       if (Inner* inner = FindInner(input)) inner->last_step = i;
     }
@@ -99,6 +104,13 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
     steps_.push_back(std::move(step));
   }
   summary_ = Summarize();
+}
+
+Partition::Partition(TfLiteContext* context, const char* name, const TfLiteNode& node, const KernelSet& kernels,
+                     ThreadPool* pool, Arena* arena)
+    : kernels_(&kernels), pool_(pool), profile_(false), summary_(name), arena_(arena) {
+  std::set<int> used;
+  steps_.push_back(MakeStep(context, name, 0, node, &used));
 }
 
 std::string Partition::Summarize() const {

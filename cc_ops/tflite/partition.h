@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ class Partition {
   // read.
   Partition(TfLiteContext* context, const TfLiteDelegateParams& params, const KernelSet& kernels, ThreadPool* pool,
             bool profile, Arena* arena);
+
+  // A partition of one op alone, from its node as the runtime prepares it.
+  Partition(TfLiteContext* context, const char* name, const TfLiteNode& node, const KernelSet& kernels,
+            ThreadPool* pool, Arena* arena);
 
   // Sizes all tensors from the inputs' present sizes and plans the arena.
   void Prepare(TfLiteContext* context);
@@ -69,6 +74,9 @@ class Partition {
     int last_step = 0;       // that reads it
   };
 
+  // Makes the step of a node. `used` has the tensors that a step has read or written.
+  static Step MakeStep(TfLiteContext* context, const char* name, int index, const TfLiteNode& node,
+                       std::set<int>* used);
   std::string Summarize() const;
   Inner* FindInner(int tensor);
   TensorInfo Describe(const TfLiteContext* context, int tensor);

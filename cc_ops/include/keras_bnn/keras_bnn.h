@@ -1,8 +1,8 @@
-/* The C interface of libkeras_bnn, a TensorFlow Lite / LiteRT external delegate that runs binarized layers on packed
-   bits.
+/* The C interface of libkeras_bnn, which runs the binarized layers of packed .tflite files on stock TensorFlow Lite and
+   LiteRT runtimes: as a delegate, as custom ops, or as an accelerator of LiteRT's CompiledModel.
 
    A stock runtime loads the library by its path (Python: load_delegate, benchmark_model: --external_delegate_path) and
-   finds the two tflite_plugin functions; C and C++ programs may call them directly. */
+   finds the two tflite_plugin functions; C and C++ programs may call them directly. docs/cpp.md has whole programs. */
 #ifndef KERAS_BNN_KERAS_BNN_H_
 #define KERAS_BNN_KERAS_BNN_H_
 
@@ -22,8 +22,13 @@ extern "C" {
 #endif
 
 struct TfLiteDelegate;
+struct TfLiteRegistration;
+struct LiteRtEnvironmentT;
 
-/* Creates a delegate, or hands the reason to report_error and returns NULL. Where report_error is NULL, as TFLite's
+/* The delegate: the interpreter hands it runs of packed ops, and what is between the ops of a run stays in its own
+   memory. This is the fastest way.
+
+   Creates a delegate, or hands the reason to report_error and returns NULL. Where report_error is NULL, as TFLite's
    TfLiteExternalDelegateCreate passes it, the runtime that the delegate is applied to reports the reason and fails.
    The options are "isa", the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and
    "profile", "1" to time each op ("0" without it). Destroy it when the interpreters that use it are gone, or earlier:
@@ -33,6 +38,22 @@ KERAS_BNN_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(char** opt
                                                                       void (*report_error)(const char*));
 
 KERAS_BNN_EXPORT void tflite_plugin_destroy_delegate(struct TfLiteDelegate* delegate);
+
+/* The packed ops as custom ops, for a program that registers ops and loads no delegate: those of the file format, and
+   those of Larq Compute Engine's files. Register each with TfLiteInterpreterOptionsAddCustomOp(options,
+   KerasBnnOpName(i), KerasBnnOpRegistration(i), 1, 1), or with AddCustom of a C++ tflite::MutableOpResolver. They
+   compute what the delegate does, bit for bit. The kernel set is the one that KERAS_BNN_ISA names, else the best one.
+   Names and registrations are there as long as the library is; NULL past the end. */
+KERAS_BNN_EXPORT int KerasBnnOpCount(void);
+KERAS_BNN_EXPORT const char* KerasBnnOpName(int index);
+KERAS_BNN_EXPORT const struct TfLiteRegistration* KerasBnnOpRegistration(int index);
+
+/* Makes the models that LiteRT (2.1 or newer) compiles in an environment from now on run their packed ops with
+   delegates of this library. `find_function` returns the address of a function of LiteRT by its name, as dlsym does.
+   Returns 1; or 0, and hands the reason to report_error (which may be NULL). */
+KERAS_BNN_EXPORT int KerasBnnRegisterAccelerator(struct LiteRtEnvironmentT* environment,
+                                                 void* (*find_function)(const char* name),
+                                                 void (*report_error)(const char*));
 
 /* An op that the delegate runs. The texts live as long as the op's interpreter. */
 typedef struct KerasBnnOpProfile {

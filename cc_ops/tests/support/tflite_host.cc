@@ -31,12 +31,13 @@ struct TfLiteHost::Node {
   std::vector<int> inputs, outputs;  // laid out as TfLiteIntArrays
   std::vector<std::uint8_t> options;
   std::string name;
+  bool is_kernel = false;  // of a delegate
 
   // Points the C structs at this object's data, wherever it lives now.
   void Link() {
     node.inputs = IntArray(&inputs);
     node.outputs = IntArray(&outputs);
-    if (registration.init != nullptr) return;  // a delegate's kernel
+    if (is_kernel) return;
     node.custom_initial_data = options.data();
     node.custom_initial_data_size = static_cast<int>(options.size());
     registration.custom_name = name.empty() ? nullptr : name.c_str();
@@ -111,6 +112,15 @@ void TfLiteHost::SetInputsAndOutputs(const std::vector<int>& inputs, const std::
 }
 
 void TfLiteHost::SetThreads(int threads) { context_.recommended_num_threads = threads; }
+
+void TfLiteHost::AddCustomOp(const char* name, const TfLiteRegistration& registration) {
+  for (Node& node : nodes_) {
+    if (node.name != name) continue;
+    node.registration = registration;
+    const auto* options = reinterpret_cast<const char*>(node.options.data());
+    node.node.user_data = registration.init(&context_, options, node.options.size());
+  }
+}
 
 // Copies the tables to new places and the old ones are freed: addresses that a delegate kept become invalid.
 void TfLiteHost::MoveTables() {
@@ -210,7 +220,7 @@ bool TfLiteHost::IsReadOutside(int tensor, const std::vector<int>& nodes) const 
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const std::vector<int>& inputs = nodes_[i].inputs;
     const bool reads = std::find(inputs.begin() + 1, inputs.end(), tensor) != inputs.end();
-    if (reads && nodes_[i].registration.init == nullptr && !Contains(nodes, static_cast<int>(i))) return true;
+    if (reads && !nodes_[i].is_kernel && !Contains(nodes, static_cast<int>(i))) return true;
   }
   return false;
 }
@@ -232,6 +242,7 @@ void TfLiteHost::ReplaceRun(const std::vector<int>& nodes, const TfLiteRegistrat
   }
   std::sort(read.begin(), read.end());  // as the runtimes do
   Node kernel;
+  kernel.is_kernel = true;
   kernel.registration = registration;
   kernel.inputs = AsIntArray(read);
   kernel.outputs = AsIntArray(kept);
@@ -309,7 +320,7 @@ bool TfLiteHost::HasData(int tensor) const { return tensors_[tensor].data != nul
 
 int TfLiteHost::PartitionCount() const {
   int count = 0;
-  for (const int index : plan_) count += nodes_[index].registration.init != nullptr ? 1 : 0;
+  for (const int index : plan_) count += nodes_[index].is_kernel ? 1 : 0;
   return count;
 }
 
@@ -317,7 +328,7 @@ std::vector<std::string> TfLiteHost::ProfilingStrings() const {
   std::vector<std::string> texts;
   for (const int index : plan_) {
     const Node& node = nodes_[index];
-    if (node.registration.init == nullptr) continue;
+    if (!node.is_kernel) continue;
     const char* text = node.registration.profiling_string(&context_, &node.node);
     texts.emplace_back(text == nullptr ? "" : text);
   }

@@ -42,6 +42,8 @@ class TfLiteHost {
   TfLiteStatus AllocateTensors();
   TfLiteStatus Invoke();
   void SetThreads(int threads);
+  // Registers a custom op: the nodes of this name are the op's from now on.
+  void AddCustomOp(const char* name, const TfLiteRegistration& registration);
 
   template <typename T>
   void Write(int tensor, const std::vector<T>& values) {

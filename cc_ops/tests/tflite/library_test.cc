@@ -29,9 +29,11 @@ class LibraryTest : public testing::Test {
 };
 
 TEST_F(LibraryTest, ExportsTheCInterface) {
-  for (const char* name : {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate", "KerasBnnGetProfile",
-                           "KerasBnnMeasurePeak", "KerasBnnVersion", "KerasBnnKernelSetCount", "KerasBnnKernelSetName",
-                           "KerasBnnKernelSetSupported", "KerasBnnChosenKernelSet"}) {
+  for (const char* name :
+       {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate", "KerasBnnOpCount", "KerasBnnOpName",
+        "KerasBnnOpRegistration", "KerasBnnRegisterAccelerator", "KerasBnnGetProfile", "KerasBnnGetMemory",
+        "KerasBnnWeightBytes", "KerasBnnMeasurePeak", "KerasBnnVersion", "KerasBnnKernelSetCount",
+        "KerasBnnKernelSetName", "KerasBnnKernelSetSupported", "KerasBnnChosenKernelSet"}) {
     EXPECT_NE(dlsym(library_, name), nullptr) << name;
   }
 }
