@@ -11,12 +11,11 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
 import zipfile
-from pathlib import Path
 from typing import Any
 
 from keras_bnn.cli.arguments import positive_int
+from keras_bnn.whole_file import check_apart, check_writable, whole_file
 
 HELP = "run a .tflite file on the arrays of a .npy or .npz file"
 
@@ -33,6 +32,9 @@ def run(args: argparse.Namespace) -> int:
     """Runs the model."""
     from keras_bnn.runtime import Interpreter
 
+    if args.output is not None:
+        check_writable(args.output)
+        check_apart(args.output, args.file, args.input)
     interpreter = Interpreter(args.file, num_threads=args.threads)
     result = interpreter.predict(_load(args.input))
     names = [spec.name for spec in interpreter.outputs]
@@ -63,13 +65,8 @@ def _save(path: str, outputs: dict[str, Any]) -> None:
     """Writes the outputs, whole or not at all."""
     import numpy as np
 
-    temporary = Path(f"{path}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            if len(outputs) == 1:
-                np.save(file, next(iter(outputs.values())))
-            else:
-                np.savez(file, **outputs)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        if len(outputs) == 1:
+            np.save(file, next(iter(outputs.values())))
+        else:
+            np.savez(file, **outputs)
