@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 
@@ -22,6 +23,9 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process when None.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # paths and tensors' names may be what it cannot write
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
@@ -31,8 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        print(f"keras-bnn {args.command}: {_sentence(error)}", file=sys.stderr)
+    except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
+        sentence = _sentence(error).replace("\n", "\\n")  # as a path may have them
+        print(f"keras-bnn {args.command}: {sentence}", file=sys.stderr)
         return 1
     return code
 
@@ -40,6 +45,11 @@ def main(argv: list[str] | None = None) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name in _TRAIN_EXTRA:
         return f"{error.name} is not installed: pip install 'keras-bnn[train]'"
+    if isinstance(error, MemoryError):
+        return f"Memory ran out ({error}): free some, or pass a smaller file or batch."
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        reason = (error.strerror or "").lower()
+        return f"{error.filename} cannot be opened ({reason}): pass the path of another file, or change this one's."
     return str(error)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,8 @@ class Interpreter:
         if num_threads is not None and num_threads < 1:
             raise ValueError(f"num_threads is {num_threads}: it must be at least 1, or None for the runtime's default.")
         self._name = "The model" if isinstance(model, bytes) else os.fspath(model)
-        source: dict[str, Any] = {"model_content": model} if isinstance(model, bytes) else {"model_path": self._name}
         _check_is_tflite(model, self._name)
+        source = {"model_content": model} if isinstance(model, bytes) else _as_source(self._name)
         runtime = stock_runtime()
         options: dict[str, object] = {} if isa is None else {"isa": isa}
         self._delegate = load_delegate(**options, **({"profile": 1} if profile else {}))
@@ -89,7 +90,7 @@ class Interpreter:
             if not any(None in spec.shape[1:] for spec in self.inputs):  # else the shapes in the file mean nothing
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise ValueError(f"{self._name} does not run on {runtime}: {_one_line(error)}") from error
+            raise ValueError(f"{self._name} does not run on {runtime}: {_reason(error)}") from error
         self._shapes: list[tuple[int, ...]] = []
 
     def predict(self, x: Inputs, batch_size: int = 32) -> Any:
@@ -162,9 +163,9 @@ class Interpreter:
             for spec, array in zip(self.inputs, batch, strict=True):
                 self._interpreter.set_tensor(spec.index, array)
             self._interpreter.invoke()
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             text = ", ".join(map(str, shapes))
-            raise ValueError(f"{self._name} fails on inputs of the shape {text}: {_one_line(error)}") from error
+            raise ValueError(f"{self._name} fails on inputs of the shape {text}: {_reason(error)}") from error
         return [self._interpreter.get_tensor(spec.index) for spec in self.outputs]
 
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
@@ -264,10 +265,27 @@ def _check_is_tflite(model: str | os.PathLike[str] | bytes, name: str) -> None:
             with open(model, "rb") as file:
                 head = file.read(8)
         except FileNotFoundError:
-            raise FileNotFoundError(f"{name} does not exist.") from None
+            raise FileNotFoundError(f"{name} does not exist: pass the path of a .tflite file.") from None
+        except IsADirectoryError:
+            raise IsADirectoryError(f"{name} is a folder: pass the path of a .tflite file.") from None
     if head[4:] != b"TFL3":
-        raise ValueError(f"{name} is no .tflite file: its bytes 4 to 8 are {head[4:]!r}, not b'TFL3'.")
+        raise ValueError(
+            f"{name} is no .tflite file: its bytes 4 to 7 are {head[4:]!r}, expected b'TFL3'; pass a .tflite file."
+        )
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _as_source(path: str) -> dict[str, Any]:
+    """The file as the runtime takes it: by its path, of which it keeps in memory what it needs."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # a name whose bytes are no UTF-8, which the runtimes do not take
+        return {"model_content": Path(path).read_bytes()}
+    return {"model_path": path}
+
+
+def _reason(error: Exception) -> str:
+    """The runtime's lines as one, and what to do about them."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a name in it is no text, so that it is damaged; export or download it again."
+    text = " ".join(str(error).split()).removesuffix(".")
+    return f"{text}; export it again, or try another runtime or input."
