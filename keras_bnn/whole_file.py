@@ -109,7 +109,10 @@ def check_apart(path: str | os.PathLike[str], *others: str | os.PathLike[str]) -
     for other in others:
         is_same = os.path.realpath(path) == os.path.realpath(other)
         if is_same or (os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)):
-            raise ValueError(f"{os.fspath(path)} and {os.fspath(other)} are the same file: pass another path.")
+            raise ValueError(
+                f"{os.fspath(path)} would overwrite {os.fspath(other)}, which is read or written too: pass "
+                "another path."
+            )
 
 
 @contextlib.contextmanager

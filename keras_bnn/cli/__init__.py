@@ -50,7 +50,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         reason = (error.strerror or "").lower()
         return f"{error.filename} cannot be opened ({reason}): pass the path of another file, or change this one's."
-    return str(error)
+    return str(error).removeprefix("keras-bnn: ")  # the delegate's own
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -97,7 +97,10 @@ def _random_inputs(interpreter: Interpreter, samples: int) -> dict[str, np.ndarr
     inputs = {}
     for spec in interpreter.inputs:
         if None in spec.shape[1:]:
-            raise ValueError(f"Input {spec.name!r} has the shape {spec.shape}: only the batch size may be free.")
+            raise ValueError(
+                f"Input {spec.name!r} has the shape {spec.shape}: only the batch size may be free, so "
+                "export it with fixed sizes."
+            )
         shape = (samples, *(size for size in spec.shape[1:] if size is not None))
         if spec.dtype.kind == "f":
             inputs[spec.name] = rng.standard_normal(shape).astype(spec.dtype)
@@ -105,7 +108,10 @@ def _random_inputs(interpreter: Interpreter, samples: int) -> dict[str, np.ndarr
             limits = np.iinfo(spec.dtype)
             inputs[spec.name] = rng.integers(limits.min, limits.max + 1, shape).astype(spec.dtype)
         else:
-            raise ValueError(f"Input {spec.name!r} is {spec.dtype}: benchmarks know float and 8-bit inputs only.")
+            raise ValueError(
+                f"Input {spec.name!r} is {spec.dtype}: benchmarks know float and 8-bit inputs only; measure a "
+                "file with such ones."
+            )
     return inputs
 
 
@@ -127,10 +133,16 @@ def _check(path: str, reference: str | None, inputs: dict[str, np.ndarray]) -> d
         )
     check: dict[str, Any] = {"samples": len(next(iter(inputs.values()))), "equal_to_scalar_kernels": True}
     if reference is not None:
-        theirs = outputs(Interpreter(reference))
+        try:
+            theirs = outputs(Interpreter(reference))
+        except ValueError as error:
+            raise ValueError(f"{reference} does not run on the inputs of {path}: {error}") from error
         shapes = [[array.shape[1:] for array in arrays] for arrays in (mine, theirs)]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"{path} gives outputs of the shapes {shapes[0]}, but {reference} of {shapes[1]}.")
+            raise ValueError(
+                f"{path} gives outputs of the shapes {shapes[0]}, but {reference} of {shapes[1]}: pass "
+                "files of the same model."
+            )
         check["largest_difference"] = max(
             float(np.max(np.abs(a.astype(np.float64) - b))) for a, b in zip(mine, theirs, strict=True)
         )

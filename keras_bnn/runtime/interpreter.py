@@ -173,7 +173,7 @@ class Interpreter:
         names = [spec.name for spec in self.inputs]
         if isinstance(x, Mapping):
             if set(x) != set(names):
-                raise ValueError(f"x has the names {sorted(x)}, but the model's inputs are {names}.")
+                raise ValueError(f"x has the names {sorted(x)}, but the model's inputs are {names}: use these names.")
             values: list[Any] = [x[name] for name in names]
         elif len(names) == 1:
             values = [x]
@@ -184,9 +184,11 @@ class Interpreter:
         arrays = [_as_input(np.asarray(value), spec) for value, spec in zip(values, self.inputs, strict=True)]
         counts = {len(array) for array in arrays}
         if len(counts) > 1:
-            raise ValueError(f"All inputs need the same number of samples, but they have {sorted(counts)}.")
+            raise ValueError(
+                f"All inputs need the same number of samples, but they have {sorted(counts)}: pass equally many."
+            )
         if counts == {0}:
-            raise ValueError("x holds no samples.")
+            raise ValueError(f"x holds no samples, but has the shape {arrays[0].shape}: pass one or more.")
         return arrays
 
 
@@ -197,7 +199,10 @@ def _as_input(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     )
     if not fits:
         shape = ", ".join(["samples", *("any" if size is None else str(size) for size in spec.shape[1:])])
-        raise ValueError(f"Input {spec.name!r} needs the shape ({shape}), but x has the shape {array.shape}.")
+        raise ValueError(
+            f"Input {spec.name!r} needs the shape ({shape}), but x has the shape {array.shape}: "
+            "pass an array of that shape."
+        )
     if array.dtype == spec.dtype:
         return np.ascontiguousarray(array)
     if spec.dtype.kind != "f" or array.dtype.kind not in "fiub":
@@ -205,7 +210,7 @@ def _as_input(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
         if spec.quantization is not None:
             scale, zero_point = spec.quantization
             hint = f" (quantize with round(x / {scale:g}) + {zero_point})"
-        raise ValueError(f"Input {spec.name!r} needs {spec.dtype}{hint}, but x is {array.dtype}.")
+        raise ValueError(f"Input {spec.name!r} needs {spec.dtype}{hint}, but x is {array.dtype}: convert it.")
     return array.astype(spec.dtype, order="C")
 
 
@@ -288,4 +293,11 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "a name in it is no text, so that it is damaged; export or download it again."
     text = " ".join(str(error).split()).removesuffix(".")
+    unresolved = re.search(r"unresolved custom op: (\w+)", text)
+    if unresolved:
+        return (
+            f"it holds the op {unresolved[1]}, which neither the runtime nor keras-bnn has; make the file without it."
+        )
+    if "not a valid Flatbuffer" in text:
+        return "it is damaged or cut off; export or download it again."
     return f"{text}; export it again, or try another runtime or input."
