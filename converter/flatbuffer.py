@@ -107,6 +107,12 @@ def _verify(data: bytes) -> None:
             "file, a .keras file, a SavedModel folder or a Keras model."
         )
     try:
+        has_graph = schema.Model.GetRootAs(data, 0).SubgraphsLength() > 0
+    except Exception as error:  # Python's own of whatever the offsets lead to
+        raise _corrupt("it is no whole flatbuffer") from error
+    if not has_graph:  # the runtime's verifier lets it pass, and then LiteRT 2.3 crashes
+        raise _corrupt("it holds no graph")
+    try:
         Interpreter(model_content=data)
     except ValueError as error:
         if _VERIFIER_MESSAGE in str(error):

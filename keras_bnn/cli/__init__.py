@@ -11,6 +11,8 @@ import io
 import os
 import sys
 
+from keras_bnn.cli.printable import printable
+
 COMMANDS = ("demo", "convert", "inspect", "run", "benchmark", "doctor")
 _TRAIN_EXTRA = ("keras", "tensorflow", "sklearn")
 _EXIT_CODES = "exit codes: 0 success, 1 failure (one sentence on standard error), 2 wrong usage"
@@ -36,8 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
-        sentence = _sentence(error).replace("\n", "\\n")  # as a path may have them
-        print(f"keras-bnn {args.command}: {sentence}", file=sys.stderr)
+        print(f"keras-bnn {args.command}: {printable(_sentence(error), keep='')}", file=sys.stderr)
         return 1
     return code
 

@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from keras_bnn.cli.arguments import positive_int, positive_seconds
+from keras_bnn.cli.printable import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         result["profile"] = _profiles(args, batch)
     except ImportError as error:  # the runtime runs files, but brings no schema to read them with
         result["profile_error"] = str(error)
-    print(json.dumps(result, indent=2) if args.json else _table(result))
+    print(json.dumps(result, indent=2) if args.json else printable(_table(result)))
     return 0
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bnn.cli.arrays import load_arrays
+from keras_bnn.cli.printable import printable
 from keras_bnn.cli.quiet import quiet_stderr
 
 IO_TYPES = ("float32", "int8", "uint8")
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             inference_input_type=args.input_type,
             inference_output_type=args.output_type,
         )
-    print(report)
+    print(printable(report))
     return 0
 
 

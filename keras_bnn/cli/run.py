@@ -15,6 +15,7 @@ from typing import Any
 
 from keras_bnn.cli.arguments import positive_int
 from keras_bnn.cli.arrays import load_arrays
+from keras_bnn.cli.printable import printable
 from keras_bnn.whole_file import check_apart, check_writable, whole_file
 
 HELP = "run a .tflite file on the arrays of a .npy or .npz file"
@@ -41,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
     outputs = dict(zip(names, result if len(names) > 1 else [result], strict=True))
     if args.output is None:
         for name, array in outputs.items():
-            print(f"{name}: {array.dtype} {array.shape}\n{array}")
+            print(printable(f"{name}: {array.dtype} {array.shape}\n{array}"))
     else:
         _save(args.output, outputs)
-        print(f"{args.output}: " + ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in outputs.items()))
+        print(printable(f"{args.output}: " + ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in outputs.items())))
     return 0
 
 

@@ -87,6 +87,8 @@ class Interpreter:
                 **source, experimental_delegates=[self._delegate], num_threads=num_threads
             )
             self.inputs, self.outputs = _signature(self._interpreter)
+            if not self.inputs or not self.outputs:
+                raise ValueError(f"it has {len(self.inputs)} inputs and {len(self.outputs)} outputs, expected some")
             if not any(None in spec.shape[1:] for spec in self.inputs):  # else the shapes in the file mean nothing
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
@@ -163,10 +165,10 @@ class Interpreter:
             for spec, array in zip(self.inputs, batch, strict=True):
                 self._interpreter.set_tensor(spec.index, array)
             self._interpreter.invoke()
+            return [self._interpreter.get_tensor(spec.index) for spec in self.outputs]
         except (RuntimeError, ValueError) as error:
             text = ", ".join(map(str, shapes))
             raise ValueError(f"{self._name} fails on inputs of the shape {text}: {_reason(error)}") from error
-        return [self._interpreter.get_tensor(spec.index) for spec in self.outputs]
 
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
         """Returns one array for each input, of the input's dtype and with equal numbers of samples."""
