@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
+
+from keras_bnn.whole_file import write_whole
 
 COLORS = {
     "bits to bits": "tab:blue",
@@ -50,4 +53,6 @@ def save_bar_chart(latencies: Mapping[str, Mapping[str, float]], title: str, pat
     axes.set_title(title, fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     axes.legend(fontsize=7)
-    figure.savefig(path, dpi=150)
+    image = io.BytesIO()
+    figure.savefig(image, dpi=150, format=path.suffix.removeprefix(".") or "png")
+    write_whole(path, image.getvalue())

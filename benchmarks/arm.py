@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from _cycle_models import PRODUCTS, disassemble, find_mca, mca_version, models
+from _json_file import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 BAND = 0.10  # growth of a count that a change elsewhere, such as the compiler's mood about registers, may cause
@@ -202,7 +203,7 @@ def main() -> None:
     if not arguments.counts_only:
         add_models(result, target, folder)
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(arguments.json, result)
     if arguments.compare:
         losses = compare(result, json.loads(arguments.compare.read_text()), arguments.compare, arguments.only)
         print("\n" + ("\n".join(losses) or f"No count is more than {BAND:.0%} above {arguments.compare}."))

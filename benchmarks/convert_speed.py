@@ -13,7 +13,6 @@ float sums exact.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 import tracemalloc
@@ -21,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from _json_file import write_json
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
@@ -175,7 +175,7 @@ def main() -> None:
             flush=True,
         )
     if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": platform.platform(), "networks": results}, indent=2) + "\n")
+        write_json(arguments.json, {"machine": platform.platform(), "networks": results})
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ convolutions, for a few epochs. Pixels are those of examples/_mnist.py. The file
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
+from _json_file import write_json
 from keras import layers
 
 import keras_bnn
@@ -117,7 +117,7 @@ def main() -> None:
     for name, row in rows.items():
         print(f"{name:<20} {row['error']:>9.2%} {row['as_keras']:>9.2%} {row['bytes'] or '':>8}")
     if args.json:
-        Path(args.json).write_text(json.dumps(rows, indent=2))
+        write_json(Path(args.json), rows)
 
 
 if __name__ == "__main__":

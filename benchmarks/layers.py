@@ -20,12 +20,12 @@ of the time of a 3x3 layer. The ratio is to the faster of its two kernels, the d
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
 from _bar_chart import save_bar_chart
 from _command import make_parser, parse, setting
+from _json_file import write_json
 from _layer import Layer
 from _layer_files import Form, packed_forms, stock_forms
 from _lce import Block, LarqComputeEngine, add_lce_argument, open_lce
@@ -122,7 +122,7 @@ def main() -> None:
                 cells = "".join(f"{ratio:>9.2f}" for ratio in ratios.values())
                 print(f"{name:<28}{form:<16}{latency.median:>10.1f}   {percentiles:<20}{cells}", flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(arguments.json, result)
     if arguments.plot:
         save_bar_chart(latencies, title, arguments.plot)
 

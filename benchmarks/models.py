@@ -19,13 +19,13 @@ fastest of its kernels: the default one, `use_indirect_bgemm`, and that with XNN
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from _command import make_parser, parse, setting
+from _json_file import write_json
 from _lce import Block, LarqComputeEngine, add_lce_argument, open_lce
 
 from keras_bnn import applications, convert
@@ -179,7 +179,7 @@ def main() -> None:
                 flush=True,
             )
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(arguments.json, result)
 
 
 def _cell(latency: dict[str, float]) -> str:

@@ -11,7 +11,6 @@ turns, so that whatever else the machine does meets both; the ratio is the media
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import time
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from _json_file import write_json
 
 from keras_bnn.layers import BinaryConv2D, BinaryDense
 
@@ -143,7 +143,7 @@ def main() -> None:
         )
     if arguments.json:
         report = {"backend": backend, "keras": keras.__version__, "machine": platform.platform(), "layers": results}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        write_json(arguments.json, report)
 
 
 if __name__ == "__main__":

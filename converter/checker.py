@@ -7,6 +7,8 @@ import math
 from .bits import words_for
 from .custom_ops import EXPLICIT, FIRST_OUTPUT, OPTIONS, PACKED_KERNEL_OPS, SAME, STEPS_WITH_OPERAND, steps_of
 from .graph import Graph, Op, Tensor, element_bytes
+from .kernel_shape import KERNEL_OPS
+from .larq_ops import LCE_OPS
 from .schema import TYPE_NAMES
 
 _STOCK_OPS: dict[str, tuple[str | None, int]] = {
@@ -26,6 +28,12 @@ _STOCK_OPS: dict[str, tuple[str | None, int]] = {
     "TRANSPOSE_CONV": ("TransposeConvOptionsT", 3),
 }
 """What passes read of stock ops: the options, and the number of inputs that are always there."""
+
+_OPTIONS_IF_ANY = {"CONCATENATION": "ConcatenationOptionsT", "SQUEEZE": "SqueezeOptionsT"}
+"""Options that passes read where an op has some."""
+
+_COMPUTING_OPS = {*_STOCK_OPS, *OPTIONS, *KERNEL_OPS, *LCE_OPS}
+"""Ops that passes read and that compute something; some of the others, such as ASSIGN_VARIABLE, do not."""
 
 _STOCK_KERNEL_RANKS = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 4}
 _IMAGE_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "BnnConv2D", "BnnMaxPool2D")
@@ -59,6 +67,11 @@ def check_graph(graph: Graph) -> None:
                 _require(source in ready, "{} reads {} before it is computed", op, source)
         for tensor in op.outputs:
             _require(tensor in known and tensor.producer is op, "{} does not own its output {}", op, tensor)
+        for tensor in op.intermediates:
+            _require(tensor in known, "{} works in {}, which is not in the graph", op, tensor)
+            is_own = tensor.producer is None and not tensor.users
+            _require(is_own, "{} works in {}, which other ops compute or read", op, tensor)
+        _require(bool(op.outputs) or op.kind not in _COMPUTING_OPS, "{} computes nothing", op)
         ready.update(op.outputs)
         _check_stock_op(op)
         if op.kind in OPTIONS:
@@ -77,7 +90,9 @@ def _check_tensor(tensor: Tensor) -> None:
 
 def _check_stock_op(op: Op) -> None:
     options, inputs = _STOCK_OPS.get(op.kind, (None, 0))
-    _require(options in (None, type(op.options).__name__), "{} has no {}", op, options)
+    kind = type(op.options).__name__
+    _require(options in (None, kind), "{} has no {}", op, options)
+    _require(op.options is None or _OPTIONS_IF_ANY.get(op.kind, kind) == kind, "{} has {}", op, kind)
     _require(len(op.inputs) >= inputs and None not in op.inputs[:inputs], "{} has too few inputs", op)
     rank = 4 if op.kind in _IMAGE_OPS else 1 if op.kind == "FULLY_CONNECTED" else 0
     _require(all(len(tensor.dims) >= rank for tensor in op.inputs[:1] if tensor is not None), "{} lacks dimensions", op)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_bnn.whole_file import write_whole
+from keras_bnn.whole_file import check_apart, check_writable, write_all_whole
 
 from .advice import find_constant_channels, find_constant_signs, find_real_inputs
 from .checker import BrokenGraphError, check_graph
@@ -81,7 +81,9 @@ def convert(
     """
     for target in (path, reference_path):
         if target is not None:
-            _check_target(Path(target))
+            _check_target(target, source)
+    if path is not None and reference_path is not None:
+        check_apart(path, reference_path)
     is_quantized = representative_dataset is not None
     check_io_type("inference_input_type", inference_input_type, is_quantized=is_quantized)
     check_io_type("inference_output_type", inference_output_type, is_quantized=is_quantized)
@@ -122,9 +124,8 @@ def convert(
         model=packed,
         reference=reference,
     )
-    for target, content in ((reference_path, reference), (path, packed)):
-        if target is not None:
-            write_whole(target, content)
+    contents = ((reference_path, reference), (path, packed))
+    write_all_whole({target: content for target, content in contents if target is not None})
     return report
 
 
@@ -225,8 +226,9 @@ def _nothing_binary(model: Model) -> str:
     )
 
 
-def _check_target(path: Path) -> None:
-    if path.suffix != ".tflite":
-        raise ValueError(f"{path} is no place for a .tflite file: pass a path that ends in .tflite.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {path.parent}: create it, or pass another path.")
+def _check_target(path: str | os.PathLike[str], source: Any) -> None:
+    if Path(path).suffix != ".tflite":
+        raise ValueError(f"{os.fspath(path)} is no place for a .tflite file: pass a path that ends in .tflite.")
+    check_writable(path)
+    if isinstance(source, str | os.PathLike):
+        check_apart(path, source)

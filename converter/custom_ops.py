@@ -31,6 +31,8 @@ _AT_LEAST_1 = (
     *("channels", "channels_in", "groups", "window_h", "window_w"),
     *("stride_h", "stride_w", "dilation_h", "dilation_w"),
 )
+_MOST = {"padding": EXPLICIT, "pad_value": 1, "activation": RELU6, "pre_activation": RELU6}
+_INT32_MAX = 2**31 - 1
 _STRIDES = {"stride_h": 1, "stride_w": 1}
 _PADS = {"pad_top": 0, "pad_bottom": 0, "pad_left": 0, "pad_right": 0}
 _WINDOW = {**_STRIDES, "dilation_h": 1, "dilation_w": 1, "padding": _REQUIRED, **_PADS, "pad_value": 0}
@@ -102,9 +104,19 @@ def decode_options(kind: str, data: Any) -> dict[str, int]:
         raise ValueError(f"{what} is not known to this keras-bnn: update keras-bnn, or convert the float model again.")
     filled = dict(fill_options(kind, options))
     for key, value in filled.items():
-        if not isinstance(value, int) or value < _least(kind, key, filled):
-            raise ValueError(f"The option {key!r} of {kind} is {value!r}: convert the float model again.")
+        least, most = _least(kind, key, filled), _MOST.get(key, _INT32_MAX)
+        is_steps = key == "steps" and type(value) is int and _are_steps(value)
+        if not is_steps and not (type(value) is int and least <= value <= most):
+            expected = "steps of docs/format.md" if key == "steps" else f"an integer from {least} to {most}"
+            raise ValueError(
+                f"The option {key!r} of {kind} is {value!r}, expected {expected}: convert the float model again."
+            )
     return filled
+
+
+def _are_steps(value: int) -> bool:
+    digits = f"{value:x}" if value else ""
+    return value >= 0 and len(digits) <= MOST_STEPS and all("1" <= digit <= "8" for digit in digits)
 
 
 def steps_of(options: Mapping[str, int]) -> tuple[int, ...]:

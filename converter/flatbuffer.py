@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from typing import Any
+from typing import Any, TypeVar
 
 import flatbuffers
 import numpy as np
@@ -15,6 +15,8 @@ from .custom_ops import OP_VERSION, OPTIONS, decode_options, encode_options
 from .graph import CUSTOM_PREFIX, Array, Graph, Model, Op, Signature, Tensor
 from .linked_sequence import LinkedSequence
 from .schema import OP_CODES, OP_NAMES, schema
+
+_T = TypeVar("_T")
 
 FILE_IDENTIFIER = b"TFL3"
 LARGEST_FILE = 2**31 - 1
@@ -47,13 +49,15 @@ def read_model(data: bytes) -> Model:
     record = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     try:
         buffers = [_buffer_bytes(buffer, data) for buffer in record.buffers or []]
-        graphs = [_read_graph(subgraph, record.operatorCodes, buffers, data) for subgraph in record.subgraphs]
+        graphs = [
+            _read_graph(subgraph, record.operatorCodes or [], buffers, data) for subgraph in record.subgraphs or []
+        ]
         signatures = [_read_signature(signature, graphs) for signature in record.signatureDefs or []]
-        metadata = [(_text(entry.name), buffers[entry.buffer]) for entry in record.metadata or []]
+        metadata = [(_text(entry.name), _pick("buffer", buffers, entry.buffer)) for entry in record.metadata or []]
         for graph in graphs:
             check_graph(graph)
     except (AssertionError, IndexError, TypeError, KeyError) as error:
-        raise CorruptFileError(f"{_CORRUPT} ({error})") from error
+        raise _corrupt(str(error)) from error
     return Model(graphs, signatures, metadata, read_attachments(data), record)
 
 
@@ -89,7 +93,10 @@ def write_model(model: Model, *, share_buffers: bool = True) -> bytes:
 # ---------------------------------------------------------------------------------------------------------- reading
 
 _VERIFIER_MESSAGE = "not a valid Flatbuffer"
-_CORRUPT = "This .tflite file is damaged or cut off: export or download it again."
+
+
+def _corrupt(what: str) -> CorruptFileError:
+    return CorruptFileError(f"This .tflite file is damaged or cut off ({what}): export or download it again.")
 
 
 def _verify(data: bytes) -> None:
@@ -102,10 +109,16 @@ def _verify(data: bytes) -> None:
             "file, a .keras file, a SavedModel folder or a Keras model."
         )
     try:
+        has_graph = schema.Model.GetRootAs(data, 0).SubgraphsLength() > 0
+    except Exception as error:  # Python's own of whatever the offsets lead to
+        raise _corrupt("it is no whole flatbuffer") from error
+    if not has_graph:  # the runtime's verifier lets it pass, and then LiteRT 2.3 crashes
+        raise _corrupt("it holds no graph")
+    try:
         Interpreter(model_content=data)
     except ValueError as error:
         if _VERIFIER_MESSAGE in str(error):
-            raise CorruptFileError(_CORRUPT) from error
+            raise _corrupt("it is no whole flatbuffer") from error
 
 
 def _buffer_bytes(buffer: Any, data: bytes) -> Array | None:
@@ -123,21 +136,29 @@ def _outside(data: bytes, offset: int, size: int) -> Array:
 def _read_graph(record: Any, codes: list[Any], buffers: list[Array | None], data: bytes) -> Graph:
     graph = Graph(_text(record.name))
     graph.record = record
-    tensors = [Tensor(tensor, buffers[tensor.buffer]) for tensor in record.tensors or []]
+    tensors = [Tensor(tensor, _pick("buffer", buffers, tensor.buffer)) for tensor in record.tensors or []]
     graph.tensors = LinkedSequence(tensors)
     for operator in record.operators or []:
-        op = _read_op(operator, codes[operator.opcodeIndex], data)
+        op = _read_op(operator, _pick("operator code", codes, operator.opcodeIndex), data)
         graph.ops.append(op)
-        inputs = [None if index == _NO_TENSOR else tensors[index] for index in _integers(operator.inputs)]
-        op.intermediates = tuple(tensors[index] for index in _integers(operator.intermediates))
-        graph.connect(op, inputs, [tensors[index] for index in _integers(operator.outputs)])
-    graph.inputs = [tensors[index] for index in _integers(record.inputs)]
-    graph.outputs = [tensors[index] for index in _integers(record.outputs)]
+        inputs = [
+            None if index == _NO_TENSOR else _pick("tensor", tensors, index) for index in _integers(operator.inputs)
+        ]
+        op.intermediates = _pick_all(tensors, operator.intermediates)
+        outputs = _pick_all(tensors, operator.outputs)
+        if len(set(outputs)) < len(outputs) or any(tensor.producer is not None for tensor in outputs):
+            raise IndexError(f"{op.kind} number {len(graph.ops) - 1} computes what another op computes")
+        graph.connect(op, inputs, outputs)
+    graph.inputs = list(_pick_all(tensors, record.inputs))
+    graph.outputs = list(_pick_all(tensors, record.outputs))
     return graph
 
 
 def _read_op(record: Any, code: Any, data: bytes) -> Op:
-    kind = OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    if number not in OP_NAMES:
+        raise IndexError(f"it names the op {number}, which the schema does not have")
+    kind = OP_NAMES[number]
     if kind != "CUSTOM":
         return Op(kind, record.builtinOptions or record.builtinOptions2, code.version, record)
     kind = _text(code.customCode)
@@ -150,10 +171,10 @@ def _read_op(record: Any, code: Any, data: bytes) -> Op:
 
 
 def _read_signature(record: Any, graphs: list[Graph]) -> Signature:
-    graph = graphs[record.subgraphIndex]
+    graph = _pick("subgraph", graphs, record.subgraphIndex)
     tensors = list(graph.tensors)
     inputs, outputs = (
-        [(_text(entry.name), tensors[entry.tensorIndex]) for entry in entries or []]
+        [(_text(entry.name), _pick("tensor", tensors, entry.tensorIndex)) for entry in entries or []]
         for entries in (record.inputs, record.outputs)
     )
     graph.pinned.update(tensor for _, tensor in (*inputs, *outputs))
@@ -161,11 +182,18 @@ def _read_signature(record: Any, graphs: list[Graph]) -> Signature:
 
 
 def _integers(vector: Any) -> list[int]:
-    """Indices as Python numbers; what lies below the mark of an absent tensor would count from the end."""
-    integers = [] if vector is None else [int(value) for value in vector]
-    if min(integers, default=0) < _NO_TENSOR:
-        raise IndexError(f"index {min(integers)}")
-    return integers
+    return [] if vector is None else [int(value) for value in vector]
+
+
+def _pick_all(tensors: list[Tensor], indices: Any) -> tuple[Tensor, ...]:
+    return tuple(_pick("tensor", tensors, index) for index in _integers(indices))
+
+
+def _pick(what: str, things: list[_T], index: int) -> _T:
+    """Returns one of the things; Python would count negative indices from the end."""
+    if not 0 <= index < len(things):
+        raise IndexError(f"it names {what} {index}, and there are {len(things)}")
+    return things[index]
 
 
 def _text(value: Any) -> str:

@@ -86,7 +86,9 @@ def quantize_to_int8(
                 return reference
             result = work.quantize(ranges, enable_progress_report=False)
         except (KeyError, RuntimeError, ValueError) as error:
-            raise ValueError(f"ai-edge-quantizer cannot quantize this model: {str(error).splitlines()[0]}") from error
+            raise ValueError(
+                f"ai-edge-quantizer cannot quantize this model ({str(error).splitlines()[0]}): convert it without int8."
+            ) from error
     quantized = read_model(bytes(result.quantized_model))
     for graph in quantized.graphs:
         run_pass(graph, FixQuantizeShape())

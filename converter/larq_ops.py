@@ -14,6 +14,7 @@ from .graph import Op
 
 LCE_QUANTIZE, LCE_DEQUANTIZE = "LceQuantize", "LceDequantize"
 LCE_CONV, LCE_MAX_POOL = "LceBconv2d", "LceBMaxPool2d"
+LCE_OPS = (LCE_QUANTIZE, LCE_DEQUANTIZE, LCE_CONV, LCE_MAX_POOL)
 _CONV_INPUTS = 2
 
 

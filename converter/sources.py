@@ -32,8 +32,8 @@ def load_reference(source: Any) -> bytes:
 
         return trace_keras_model(source)
     raise ValueError(
-        f"source is a {type(source).__name__}: pass a Keras model, the path of a .keras file, of a SavedModel folder "
-        "or of a .tflite file, or a .tflite file's bytes."
+        f"source is of the type {type(source).__name__}: pass a Keras model, the path of a .keras file, of a "
+        "SavedModel folder or of a .tflite file, or a .tflite file's bytes."
     )
 
 

@@ -46,7 +46,10 @@ def trace_keras_file(path: Path) -> bytes:
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises TypeError, ValueError, OSError, zipfile's own and more
-        raise ValueError(f"{path} is no Keras model that loads here: {_first_line(error)}") from error
+        raise ValueError(
+            f"{path} is no Keras model that loads here ({_first_line(error)}): pass a file that model.save() wrote, "
+            "and import what it holds of your own layers first."
+        ) from error
     return trace_keras_model(model)
 
 

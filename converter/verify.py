@@ -105,7 +105,7 @@ def _compare(packed: list[Array], other: list[Array], steps: list[float]) -> Com
     pairs = list(zip(packed, other, strict=True))
     of_outputs = np.stack([_sample_differences(one, two) for one, two in pairs])
     differences = of_outputs.max(axis=0)
-    largest_value = max(float(np.max(np.abs(two), initial=0)) for two in other)
+    largest_value = max(float(np.max(np.abs(two), initial=0, where=np.isfinite(two))) for two in other)
     tolerances = [max(_ROUNDING * largest_value, _STEPS * step * (1 + _ROUNDING)) for step in steps]
     equal = int(np.count_nonzero((of_outputs <= np.reshape(tolerances, (-1, 1))).all(axis=0)))
     classes = [one.argmax(-1) == two.argmax(-1) for one, two in pairs if one.ndim > 1 and one.shape[-1] > 1]

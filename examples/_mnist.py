@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 import zipfile
@@ -14,6 +13,7 @@ import numpy as np
 
 import keras_bnn
 from keras_bnn.callbacks import SettleBatchNormalization
+from keras_bnn.whole_file import write_whole
 
 BATCH_SIZE = 100
 
@@ -64,7 +64,7 @@ def save(model: keras.Model, path: str | Path) -> None:
     """
     copy = type(model).from_config(model.get_config())  # not compiled, unlike clone_model's
     copy.set_weights(model.get_weights())
-    with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         whole, small = Path(folder) / "whole.keras", Path(folder) / "small.keras"
         with keras_bnn.quantized_scope(copy):
             copy.save(whole)
@@ -74,7 +74,7 @@ def save(model: keras.Model, path: str | Path) -> None:
         ):
             for name in source.namelist():
                 target.writestr(name, source.read(name))
-        os.replace(small, path)
+        write_whole(path, small.read_bytes())
 
 
 def compare(model: keras.Model, path: str, x: np.ndarray, y: np.ndarray) -> None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import platform
@@ -47,6 +48,7 @@ from keras_bnn.initializers import WeightClipUniform
 from keras_bnn.layers import BinaryDense, Quantize, ShiftBatchNormalization
 from keras_bnn.optimizers import ShiftAdaMax
 from keras_bnn.quantizers import StochasticSign
+from keras_bnn.whole_file import write_whole
 
 VALIDATION_IMAGES = 10_000
 POLICIES = ("float32", "mixed_bfloat16")
@@ -196,7 +198,9 @@ def draw(rows: list[dict[str, float]], path: Path) -> None:
     axes.set(xlabel="epoch", ylabel="error in %", yscale="log")
     axes.grid(True, which="both", alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=120)
+    image = io.BytesIO()
+    figure.savefig(image, dpi=120)
+    write_whole(path, image.getvalue())
 
 
 def train(
@@ -279,7 +283,7 @@ def open_folder(folder: Path, settings: dict[str, Any]) -> None:
             f"{folder} holds a training with the settings {file.read_text()}, not {json.dumps(settings)}: pass the "
             "same ones to go on with it, or another folder as --output."
         )
-    file.write_text(json.dumps(settings))
+    write_whole(file, json.dumps(settings).encode())
 
 
 def finish(
@@ -309,7 +313,7 @@ def finish(
         results["least_validation_error"] = 1 - max(row["val_accuracy"] for row in rows)
     save(trained, folder / "model.keras")
     compare(trained, str(folder / "model.tflite"), images["x_test"], images["y_test"])
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_whole(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
     print(json.dumps(results, indent=2))
 
 

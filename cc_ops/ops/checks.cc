@@ -106,4 +106,17 @@ const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementT
   return tensor.constant;
 }
 
+void CheckUnusedBits(const TensorInfo& weights, int channels) {
+  if (channels % kWordBits == 0) return;
+  const auto* words = static_cast<const Word*>(weights.constant);
+  const std::size_t count = weights.constant_bytes / sizeof(Word);
+  const std::size_t row = WordsFor(channels);
+  for (std::size_t i = row - 1; i < count; i += row) {
+    if (words[i] >> (channels % kWordBits) != 0) {
+      Refuse("the weights have bits set behind their %d channels; expected 0; convert the model again",
+             channels);
+    }
+  }
+}
+
 }  // namespace keras_bnn

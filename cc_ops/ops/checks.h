@@ -35,6 +35,9 @@ void CheckRank(const char* what, const TensorInfo& tensor, int rank);
 // buffer.
 const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementType type, const std::vector<int>& dims);
 
+// Refuses packed weights with bits behind the last of so many channels, of which kernels may make anything.
+void CheckUnusedBits(const TensorInfo& weights, int channels);
+
 }  // namespace keras_bnn
 
 #endif  // KERAS_BNN_OPS_CHECKS_H_

@@ -63,6 +63,7 @@ class Conv2DOp : public Op {
     const int group_channels = channels_in / groups;
     const int words = WordsFor(group_channels);
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1, -1, words});
+    CheckUnusedBits(weights, group_channels);
     const int channels_out = weights.dims[0];
     if (channels_out % groups != 0)
       Refuse("groups is %d; expected a divisor of the %d output channels", groups, channels_out);

@@ -64,6 +64,7 @@ class DepthwiseConv2DOp : public Op {
     const TensorInfo& weights = inputs[1];
     const int words = WordsFor(channels_out);
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1, words});
+    CheckUnusedBits(weights, channels_out);
     const std::int64_t taps = std::int64_t{weights.dims[0]} * weights.dims[1];
     CheckAccumulator(ElementType::kInt32, taps);
     return {1, channels_out, static_cast<int>(taps), words, options_.channels_in};

@@ -56,6 +56,7 @@ class TransposeConv2DOp : public Op {
   KernelShape CheckedKernel(const TensorInfo& weights) const {
     const int words = WordsFor(options_.channels_in);
     CheckedConstant("weights", weights, ElementType::kInt32, {-1, -1, -1, words});
+    CheckUnusedBits(weights, options_.channels_in);
     const std::int64_t taps = std::int64_t{weights.dims[1]} * weights.dims[2];
     CheckAccumulator(ElementType::kInt32, taps * words * kWordBits);
     return {1, weights.dims[0], static_cast<int>(taps), words, options_.channels_in};

@@ -152,7 +152,7 @@ class Inspection:
 
         text = page(self)
         if path is not None:
-            write_whole(path, text.encode())
+            write_whole(path, text.encode(errors="backslashreplace"))
         return text
 
     def __str__(self) -> str:

@@ -145,7 +145,9 @@ def _skipper(graph: ModelGraph, skip: Skip | Iterable[Skip] | None) -> Callable[
     missing = names - {name for call in graph.calls for name in (call.path, getattr(call.layer, "name", call.path))}
     if missing:
         known = ", ".join(dict.fromkeys(repr(call.path) for call in graph.calls if is_replaceable(call.layer)))
-        raise ValueError(f"binarize got skip={min(missing)!r}: the layers to choose from are {known}.")
+        raise ValueError(
+            f"binarize got skip={min(missing)!r}: the layers to choose from are {known}; pass one of them."
+        )
     classes = tuple(rule for rule in rules if inspect.isclass(rule))
     functions = [rule for rule in rules if callable(rule) and not inspect.isclass(rule)]
 

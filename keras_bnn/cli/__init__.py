@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
+
+from keras_bnn.cli.printable import printable
 
 COMMANDS = ("demo", "convert", "inspect", "run", "benchmark", "doctor")
 _TRAIN_EXTRA = ("keras", "tensorflow", "sklearn")
@@ -22,6 +25,9 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process when None.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # paths and tensors' names may be what it cannot write
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
@@ -31,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        print(f"keras-bnn {args.command}: {_sentence(error)}", file=sys.stderr)
+    except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
+        print(f"keras-bnn {args.command}: {printable(_sentence(error), keep='')}", file=sys.stderr)
         return 1
     return code
 
@@ -40,7 +46,12 @@ def main(argv: list[str] | None = None) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name in _TRAIN_EXTRA:
         return f"{error.name} is not installed: pip install 'keras-bnn[train]'"
-    return str(error)
+    if isinstance(error, MemoryError):
+        return f"Memory ran out ({error}): free some, or pass a smaller file or batch."
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        reason = (error.strerror or "").lower()
+        return f"{error.filename} cannot be opened ({reason}): pass the path of another file, or change this one's."
+    return str(error).removeprefix("keras-bnn: ")  # the delegate's own
 
 
 def _parser() -> argparse.ArgumentParser:

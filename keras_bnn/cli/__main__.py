@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from keras_bnn.cli import main
+from keras_bnn.cli.guard import main
 
 sys.exit(main())

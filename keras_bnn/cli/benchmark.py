@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from keras_bnn.cli.arguments import positive_int, positive_seconds
+from keras_bnn.cli.printable import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         result["memory_bytes"].append({"threads": threads, **_memory(interpreters["file"])})
     inspection, result["inspection_error"] = _inspect(args.file)
     result["profile"] = _profiles(args, batch, inspection)
-    print(json.dumps(result, indent=2) if args.json else _table(result))
+    print(json.dumps(result, indent=2) if args.json else printable(_table(result)))
     return 0
 
 
@@ -105,7 +106,10 @@ def _random_inputs(interpreter: Interpreter, samples: int) -> dict[str, np.ndarr
     inputs = {}
     for spec in interpreter.inputs:
         if None in spec.shape[1:]:
-            raise ValueError(f"Input {spec.name!r} has the shape {spec.shape}: only the batch size may be free.")
+            raise ValueError(
+                f"Input {spec.name!r} has the shape {spec.shape}: only the batch size may be free, so "
+                "export it with fixed sizes."
+            )
         shape = (samples, *(size for size in spec.shape[1:] if size is not None))
         if spec.dtype.kind == "f":
             inputs[spec.name] = rng.standard_normal(shape).astype(spec.dtype)
@@ -113,7 +117,10 @@ def _random_inputs(interpreter: Interpreter, samples: int) -> dict[str, np.ndarr
             limits = np.iinfo(spec.dtype)
             inputs[spec.name] = rng.integers(limits.min, limits.max + 1, shape).astype(spec.dtype)
         else:
-            raise ValueError(f"Input {spec.name!r} is {spec.dtype}: benchmarks know float and 8-bit inputs only.")
+            raise ValueError(
+                f"Input {spec.name!r} is {spec.dtype}: benchmarks know float and 8-bit inputs only; measure a "
+                "file with such ones."
+            )
     return inputs
 
 
@@ -135,10 +142,16 @@ def _check(path: str, reference: str | None, inputs: dict[str, np.ndarray]) -> d
         )
     check: dict[str, Any] = {"samples": len(next(iter(inputs.values()))), "equal_to_scalar_kernels": True}
     if reference is not None:
-        theirs = outputs(Interpreter(reference))
+        try:
+            theirs = outputs(Interpreter(reference))
+        except ValueError as error:
+            raise ValueError(f"{reference} does not run on the inputs of {path}: {error}") from error
         shapes = [[array.shape[1:] for array in arrays] for arrays in (mine, theirs)]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"{path} gives outputs of the shapes {shapes[0]}, but {reference} of {shapes[1]}.")
+            raise ValueError(
+                f"{path} gives outputs of the shapes {shapes[0]}, but {reference} of {shapes[1]}: pass "
+                "files of the same model."
+            )
         check["largest_difference"] = max(
             float(np.max(np.abs(a.astype(np.float64) - b))) for a, b in zip(mine, theirs, strict=True)
         )

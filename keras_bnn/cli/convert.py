@@ -15,6 +15,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from keras_bnn.cli.arrays import load_arrays
+from keras_bnn.cli.printable import printable
 from keras_bnn.cli.quiet import quiet_stderr
 
 IO_TYPES = ("float32", "int8", "uint8")
@@ -60,19 +62,13 @@ def run(args: argparse.Namespace) -> int:
             inference_input_type=args.input_type,
             inference_output_type=args.output_type,
         )
-    print(report)
+    print(printable(report))
     return 0
 
 
 def _representative_data(path: Path) -> Any:
     """Returns the array of a .npy file, or of a .npz file the arrays by their names, or the only one."""
-    import numpy as np
-
     if path.suffix not in (".npy", ".npz"):
         raise ValueError(f"{path} has the suffix {path.suffix!r}: pass representative data as a .npy or .npz file.")
-    loaded = np.load(path)
-    if path.suffix == ".npy":
-        return loaded
-    with loaded:
-        arrays = {name: loaded[name] for name in loaded.files}
-    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+    arrays = load_arrays(path)
+    return next(iter(arrays.values())) if isinstance(arrays, dict) and len(arrays) == 1 else arrays

@@ -11,11 +11,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_bnn.cli.quiet import quiet_stderr
+from keras_bnn.whole_file import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,10 +63,18 @@ def run(args: argparse.Namespace) -> int:
     print(f"\n{report}\n")
     print(_comparison(model, report, *test))
     if folder is not None:
-        model.save(folder / "model.keras")
+        write_whole(folder / "model.keras", _saved(model))
         print(f"\nmodel.keras, float.tflite and packed.tflite are in {folder}.")
     print(f"\n{time.perf_counter() - start:.0f} seconds in total.")
     return 0
+
+
+def _saved(model: Any) -> bytes:
+    """The .keras file of a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return path.read_bytes()
 
 
 def _digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import argparse
 
+from keras_bnn.cli.printable import printable
+from keras_bnn.whole_file import check_apart, check_writable
+
 HELP = "list the ops of a .tflite file and which of them are packed"
 
 
@@ -25,8 +28,11 @@ def run(args: argparse.Namespace) -> int:
     """Prints the table of ops, and writes the page."""
     import keras_bnn
 
+    if args.html is not None:
+        check_writable(args.html)
+        check_apart(args.html, args.file)
     inspection = keras_bnn.converter.inspect(args.file)
     if args.html is not None:
         inspection.to_html(args.html)
-    print(inspection)
+    print(printable(inspection))
     return 0

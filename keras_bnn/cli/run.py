@@ -11,12 +11,12 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
-import zipfile
-from pathlib import Path
 from typing import Any
 
 from keras_bnn.cli.arguments import positive_int
+from keras_bnn.cli.arrays import load_arrays
+from keras_bnn.cli.printable import printable
+from keras_bnn.whole_file import check_apart, check_writable, whole_file
 
 HELP = "run a .tflite file on the arrays of a .npy or .npz file"
 
@@ -33,43 +33,28 @@ def run(args: argparse.Namespace) -> int:
     """Runs the model."""
     from keras_bnn.runtime import Interpreter
 
+    if args.output is not None:
+        check_writable(args.output)
+        check_apart(args.output, args.file, args.input)
     interpreter = Interpreter(args.file, num_threads=args.threads)
-    result = interpreter.predict(_load(args.input))
+    result = interpreter.predict(load_arrays(args.input))
     names = [spec.name for spec in interpreter.outputs]
     outputs = dict(zip(names, result if len(names) > 1 else [result], strict=True))
     if args.output is None:
         for name, array in outputs.items():
-            print(f"{name}: {array.dtype} {array.shape}\n{array}")
+            print(printable(f"{name}: {array.dtype} {array.shape}\n{array}"))
     else:
         _save(args.output, outputs)
-        print(f"{args.output}: " + ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in outputs.items()))
+        print(printable(f"{args.output}: " + ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in outputs.items())))
     return 0
-
-
-def _load(path: str) -> Any:
-    """Returns the array of a .npy file or the dict of arrays of a .npz file."""
-    import numpy as np
-
-    try:
-        loaded = np.load(path)
-        return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} does not exist.") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no file of numbers: write it with numpy.save or numpy.savez.") from error
 
 
 def _save(path: str, outputs: dict[str, Any]) -> None:
     """Writes the outputs, whole or not at all."""
     import numpy as np
 
-    temporary = Path(f"{path}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            if len(outputs) == 1:
-                np.save(file, next(iter(outputs.values())))
-            else:
-                np.savez(file, **outputs)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        if len(outputs) == 1:
+            np.save(file, next(iter(outputs.values())))
+        else:
+            np.savez(file, **outputs)

@@ -119,7 +119,7 @@ class ModelSummary:
 
         text = page(self)
         if path is not None:
-            write_whole(path, text.encode())
+            write_whole(path, text.encode(errors="backslashreplace"))
         return text
 
     def _repr_html_(self) -> str:

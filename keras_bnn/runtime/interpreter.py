@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,8 @@ class Interpreter:
         if num_threads is not None and num_threads < 1:
             raise ValueError(f"num_threads is {num_threads}: it must be at least 1, or None for the runtime's default.")
         self._name = "The model" if isinstance(model, bytes) else os.fspath(model)
-        source: dict[str, Any] = {"model_content": model} if isinstance(model, bytes) else {"model_path": self._name}
         _check_is_tflite(model, self._name)
+        source = {"model_content": model} if isinstance(model, bytes) else _as_source(self._name)
         runtime = stock_runtime()
         options: dict[str, object] = {} if isa is None else {"isa": isa}
         self._delegate = load_delegate(**options, **({"profile": 1} if profile else {}))
@@ -86,10 +87,12 @@ class Interpreter:
                 **source, experimental_delegates=[self._delegate], num_threads=num_threads
             )
             self.inputs, self.outputs = _signature(self._interpreter)
+            if not self.inputs or not self.outputs:
+                raise ValueError(f"it has {len(self.inputs)} inputs and {len(self.outputs)} outputs, expected some")
             if not any(None in spec.shape[1:] for spec in self.inputs):  # else the shapes in the file mean nothing
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise ValueError(f"{self._name} does not run on {runtime}: {_one_line(error)}") from error
+            raise ValueError(f"{self._name} does not run on {runtime}: {_reason(error)}") from error
         self._shapes: list[tuple[int, ...]] = []
 
     def predict(self, x: Inputs, batch_size: int = 32) -> Any:
@@ -162,17 +165,17 @@ class Interpreter:
             for spec, array in zip(self.inputs, batch, strict=True):
                 self._interpreter.set_tensor(spec.index, array)
             self._interpreter.invoke()
-        except RuntimeError as error:
+            return [self._interpreter.get_tensor(spec.index) for spec in self.outputs]
+        except (RuntimeError, ValueError) as error:
             text = ", ".join(map(str, shapes))
-            raise ValueError(f"{self._name} fails on inputs of the shape {text}: {_one_line(error)}") from error
-        return [self._interpreter.get_tensor(spec.index) for spec in self.outputs]
+            raise ValueError(f"{self._name} fails on inputs of the shape {text}: {_reason(error)}") from error
 
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
         """Returns one array for each input, of the input's dtype and with equal numbers of samples."""
         names = [spec.name for spec in self.inputs]
         if isinstance(x, Mapping):
             if set(x) != set(names):
-                raise ValueError(f"x has the names {sorted(x)}, but the model's inputs are {names}.")
+                raise ValueError(f"x has the names {sorted(x)}, but the model's inputs are {names}: use these names.")
             values: list[Any] = [x[name] for name in names]
         elif len(names) == 1:
             values = [x]
@@ -183,9 +186,11 @@ class Interpreter:
         arrays = [_as_input(np.asarray(value), spec) for value, spec in zip(values, self.inputs, strict=True)]
         counts = {len(array) for array in arrays}
         if len(counts) > 1:
-            raise ValueError(f"All inputs need the same number of samples, but they have {sorted(counts)}.")
+            raise ValueError(
+                f"All inputs need the same number of samples, but they have {sorted(counts)}: pass equally many."
+            )
         if counts == {0}:
-            raise ValueError("x holds no samples.")
+            raise ValueError(f"x holds no samples, but has the shape {arrays[0].shape}: pass one or more.")
         return arrays
 
 
@@ -196,7 +201,10 @@ def _as_input(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     )
     if not fits:
         shape = ", ".join(["samples", *("any" if size is None else str(size) for size in spec.shape[1:])])
-        raise ValueError(f"Input {spec.name!r} needs the shape ({shape}), but x has the shape {array.shape}.")
+        raise ValueError(
+            f"Input {spec.name!r} needs the shape ({shape}), but x has the shape {array.shape}: "
+            "pass an array of that shape."
+        )
     if array.dtype == spec.dtype:
         return np.ascontiguousarray(array)
     if spec.dtype.kind != "f" or array.dtype.kind not in "fiub":
@@ -204,7 +212,7 @@ def _as_input(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
         if spec.quantization is not None:
             scale, zero_point = spec.quantization
             hint = f" (quantize with round(x / {scale:g}) + {zero_point})"
-        raise ValueError(f"Input {spec.name!r} needs {spec.dtype}{hint}, but x is {array.dtype}.")
+        raise ValueError(f"Input {spec.name!r} needs {spec.dtype}{hint}, but x is {array.dtype}: convert it.")
     return array.astype(spec.dtype, order="C")
 
 
@@ -264,10 +272,34 @@ def _check_is_tflite(model: str | os.PathLike[str] | bytes, name: str) -> None:
             with open(model, "rb") as file:
                 head = file.read(8)
         except FileNotFoundError:
-            raise FileNotFoundError(f"{name} does not exist.") from None
+            raise FileNotFoundError(f"{name} does not exist: pass the path of a .tflite file.") from None
+        except IsADirectoryError:
+            raise IsADirectoryError(f"{name} is a folder: pass the path of a .tflite file.") from None
     if head[4:] != b"TFL3":
-        raise ValueError(f"{name} is no .tflite file: its bytes 4 to 8 are {head[4:]!r}, not b'TFL3'.")
+        raise ValueError(
+            f"{name} is no .tflite file: its bytes 4 to 7 are {head[4:]!r}, expected b'TFL3'; pass a .tflite file."
+        )
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _as_source(path: str) -> dict[str, Any]:
+    """The file as the runtime takes it: by its path, of which it keeps in memory what it needs."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # a name whose bytes are no UTF-8, which the runtimes do not take
+        return {"model_content": Path(path).read_bytes()}
+    return {"model_path": path}
+
+
+def _reason(error: Exception) -> str:
+    """The runtime's lines as one, and what to do about them."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a name in it is no text, so that it is damaged; export or download it again."
+    text = " ".join(str(error).split()).removesuffix(".")
+    unresolved = re.search(r"unresolved custom op: (\w+)", text)
+    if unresolved:
+        return (
+            f"it holds the op {unresolved[1]}, which neither the runtime nor keras-bnn has; make the file without it."
+        )
+    if "not a valid Flatbuffer" in text:
+        return "it is damaged or cut off; export or download it again."
+    return f"{text}; export it again, or try another runtime or input."

@@ -105,4 +105,4 @@ def _smallest(values: np.ndarray) -> np.ndarray:
 
 def _some(names: set[str]) -> str:
     shown = sorted(names)[:3]
-    return ", ".join(repr(name) for name in shown) + (", ..." if len(names) > len(shown) else "") or "none else"
+    return ", ".join(repr(name) for name in shown) + (", ..." if len(names) > len(shown) else "") or "nothing"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from keras_bnn import runtime
-from keras_bnn.cli import COMMANDS, main, selftest_network
+from keras_bnn.cli import COMMANDS, guard, main, selftest_network
 
 
 def failure(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
@@ -28,7 +28,8 @@ def failure(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
 
 def test_program_is_installed() -> None:
     (script,) = metadata.entry_points(group="console_scripts", name="keras-bnn")
-    assert script.load() is main
+    assert script.value == "keras_bnn.cli.guard:main"
+    assert script.load() is guard.main
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -267,7 +267,7 @@ class TestErrors:
         self.refuse(tmp_path, r"holds no saved_model\.pb")
 
     def test_other_object(self) -> None:
-        self.refuse(3.5, "source is a float: pass a Keras model")
+        self.refuse(3.5, "source is of the type float: pass a Keras model")
 
     def test_damaged_keras_file(self, tmp_path: Path) -> None:
         path = tmp_path / "model.keras"

@@ -95,3 +95,14 @@ def test_inputs_of_free_size_cannot_be_drawn() -> None:
 
 def test_is_left_out_when_asked() -> None:
     assert convert(two_layers(0.5), verify=False).verification is None
+
+
+def test_infinite_and_undefined_numbers_are_compared_too() -> None:
+    graph = FloatGraph()
+    x = graph.add_input("x", (-1, 16))
+    bias = np.array([np.inf, -np.inf, np.nan, 0, 1], np.float32)
+    verification = convert(graph.finish(graph.dense(graph.sign(x), graph.kernel((5, 16)), bias))).verification
+    assert verification is not None
+    for comparison in (verification.exact, verification.reference):
+        assert comparison is not None
+        assert (comparison.equal_samples, comparison.largest_difference) == (SAMPLES, 0)

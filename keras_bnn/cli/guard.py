@@ -1,0 +1,59 @@
+"""The program `keras-bnn`: runs `main` in a process of its own, so that a crash of native code becomes a sentence too.
+
+The runtimes run what a file says, and not all of them check that it is whole. A damaged file may crash them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+from keras_bnn.cli import main as run_command
+
+_FAILURE = 1
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGKILL)
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
+
+
+def main() -> int:
+    """Runs the program and returns its exit code."""
+    child = os.fork()
+    if child == 0:
+        _die_with_the_parent()
+        code = run_command()
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # a terminal sends it to both processes, and the parent passes it on
+        return code
+    for number in _PASSED_ON:
+        signal.signal(number, lambda received, _: os.kill(child, received))
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status):
+        return os.WEXITSTATUS(status)
+    number = signal.Signals(os.WTERMSIG(status))
+    if number not in _CRASHES:
+        signal.signal(number, signal.SIG_DFL)  # whoever waits for this process sees what ended it
+        os.kill(os.getpid(), number)
+    print(f"keras-bnn {sys.argv[1] if len(sys.argv) > 1 else ''}: {_sentence(number)}", file=sys.stderr)
+    return _FAILURE
+
+
+def _sentence(number: signal.Signals) -> str:
+    if number == signal.SIGKILL:
+        return (
+            "the process was killed (SIGKILL), as the system does when memory runs out: free some memory, or pass a "
+            "smaller file or batch."
+        )
+    return (
+        f"native code crashed ({number.name}), as runtimes do on damaged files: export or download the file again, "
+        "and if it still crashes, report it with what `keras-bnn doctor` prints."
+    )
+
+
+def _die_with_the_parent() -> None:
+    """Lets the system end this process when its parent is killed, which cannot pass that on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)

@@ -1,0 +1,103 @@
+"""A crash of native code becomes a sentence and exit code 1; all else passes through."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_PROGRAM = """
+import os, signal, sys, time
+from keras_bnn.cli import guard
+
+def command():
+    {command}
+
+guard.run_command = command
+sys.argv = ["keras-bnn", "run"]
+sys.exit(guard.main())
+"""
+
+
+def _run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-c", _PROGRAM.format(command=command)]
+    return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGFPE", "SIGBUS", "SIGILL"])
+def test_a_crash(tmp_path: Path, name: str) -> None:
+    result = _run(tmp_path, f"os.kill(os.getpid(), signal.{name})")
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"keras-bnn run: native code crashed ({name}), as runtimes do on damaged files: export or download the file "
+        "again, and if it still crashes, report it with what `keras-bnn doctor` prints.\n"
+    )
+
+
+def test_a_kill(tmp_path: Path) -> None:
+    result = _run(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert result.returncode == 1
+    assert result.stderr.startswith("keras-bnn run: the process was killed (SIGKILL), as the system does when memory")
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 130])
+def test_exit_codes(tmp_path: Path, code: int) -> None:
+    result = _run(tmp_path, f"print('out'); print('err', file=sys.stderr); return {code}")
+    assert (result.returncode, result.stdout, result.stderr) == (code, "out\n", "err\n")
+
+
+def test_wrong_usage(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "keras_bnn.cli", "no-such-command"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "invalid choice: 'no-such-command'" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signals_end_both_processes(tmp_path: Path, name: str) -> None:
+    program = [sys.executable, "-c", _PROGRAM.format(command="print(os.getpid(), flush=True); time.sleep(60)")]
+    with subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as parent:
+        child = _child(parent)
+        parent.send_signal(signal.Signals[name])
+        assert parent.wait(30) == -signal.Signals[name]
+    _wait_for_the_end(child)
+
+
+def test_an_interrupt(tmp_path: Path) -> None:
+    command = "print(os.getpid(), flush=True)\n    try: time.sleep(60)\n    except KeyboardInterrupt: return 130"
+    program = [sys.executable, "-c", _PROGRAM.format(command=command)]
+    with subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as parent:
+        child = _child(parent)
+        parent.send_signal(signal.SIGINT)
+        assert parent.communicate(timeout=30) == ("", "")
+        assert parent.returncode == 130
+    _wait_for_the_end(child)
+
+
+def test_a_killed_parent_takes_its_child_along(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", _PROGRAM.format(command="print(os.getpid(), flush=True); time.sleep(60)")]
+    with subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as parent:
+        child = _child(parent)
+        parent.kill()
+    _wait_for_the_end(child)
+
+
+def _child(parent: subprocess.Popen[str]) -> int:
+    assert parent.stdout is not None
+    return int(parent.stdout.readline())
+
+
+def _wait_for_the_end(process: int) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    pytest.fail("the process lives on")
