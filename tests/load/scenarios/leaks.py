@@ -17,14 +17,19 @@ from workload import Workload, run
 
 
 class _Mallinfo2(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    """The result of glibc's mallinfo2."""
+
+    _fields_ = (
+        *((f"unused_{number}", ctypes.c_size_t) for number in range(4)),
+        ("mapped", ctypes.c_size_t),
+        *((f"unused_{number}", ctypes.c_size_t) for number in range(4, 6)),
+        ("allocated", ctypes.c_size_t),
+        *((f"unused_{number}", ctypes.c_size_t) for number in range(6, 8)),
     )
 
 
 def held():
-    """What the process holds: its resident memory and what malloc has handed out, in bytes; file descriptors; threads."""
+    """Bytes of resident memory and bytes that malloc has handed out, file descriptors, and threads of the process."""
     gc.collect()
     libc = ctypes.CDLL(None)
     libc.malloc_trim(0)  # so that free memory does not count as resident
@@ -33,7 +38,7 @@ def held():
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {
         "resident": int(status["RssAnon"].split()[0]) * 1024,
-        "allocated": info.uordblks + info.hblkhd,
+        "allocated": info.allocated + info.mapped,
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": int(status["Threads"]),
     }
