@@ -82,7 +82,8 @@ ThreadPool::ThreadPool() : forks_(ForksSoFar()) {}
 
 ThreadPool::~ThreadPool() {
   if (Forked()) {
-    for (std::thread& thread : threads_) thread.detach();
+    // They stand for threads that are gone, and by now perhaps for new ones in the same places: not to be touched.
+    static_cast<void>(threads_.release());
     return;
   }
   {
@@ -90,7 +91,7 @@ ThreadPool::~ThreadPool() {
     state_.fetch_or(kStop);
     wake_.WakeAll();
   }
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : *threads_) thread.join();
 }
 
 bool ThreadPool::Forked() const { return forks.load(std::memory_order_relaxed) != forks_; }
@@ -100,7 +101,7 @@ void ThreadPool::Grow(int threads) {
   const Lock lock(mutex_);
   try {
     while (workers_ + 1 < std::min(threads, kMostThreads)) {
-      threads_.emplace_back([this] { Work(); });
+      threads_->emplace_back([this] { Work(); });
       ++workers_;
     }
   } catch (const std::system_error&) {

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -63,10 +64,11 @@ class ThreadPool {
   const int forks_;                // of the process before the pool was made
   std::atomic<bool> busy_{false};  // whether a ParallelFor has the workers
   std::atomic<int> workers_{0};
-  std::atomic<int> sleeping_{0};            // workers; changes under the mutex
-  std::atomic<bool> caller_sleeps_{false};  // changes under the mutex
-  std::vector<std::thread> threads_;        // guarded by the mutex, as is what follows
-  int woken_ = 0;                           // workers that are to leave their sleep
+  std::atomic<int> sleeping_{0};                        // workers; changes under the mutex
+  std::atomic<bool> caller_sleeps_{false};              // changes under the mutex
+  std::unique_ptr<std::vector<std::thread>> threads_ =  // guarded by the mutex, as is what follows
+      std::make_unique<std::vector<std::thread>>();
+  int woken_ = 0;  // workers that are to leave their sleep
   std::mutex mutex_;
   Condition wake_;
   Condition done_;

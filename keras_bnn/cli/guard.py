@@ -13,28 +13,29 @@ import sys
 from keras_bnn.cli import main as run_command
 
 _FAILURE = 1
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGKILL)
+_PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")
+_CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGKILL")
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 
 def main() -> int:
     """Runs the program and returns its exit code."""
+    if not hasattr(os, "fork"):  # Windows
+        return run_command()
     child = os.fork()
     if child == 0:
         _die_with_the_parent()
         code = run_command()
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # a terminal sends it to both processes, and the parent passes it on
+        # A terminal sends it to both processes, and the parent passes it on.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         return code
-    for number in _PASSED_ON:
-        signal.signal(number, lambda received, _: os.kill(child, received))
+    for name in _PASSED_ON:
+        signal.signal(signal.Signals[name], lambda received, _: os.kill(child, received))
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     number = signal.Signals(os.WTERMSIG(status))
-    if number not in _CRASHES:
+    if number.name not in _CRASHES:
         signal.signal(number, signal.SIG_DFL)  # whoever waits for this process sees what ended it
         os.kill(os.getpid(), number)
     print(f"keras-bnn {sys.argv[1] if len(sys.argv) > 1 else ''}: {_sentence(number)}", file=sys.stderr)
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 def _sentence(number: signal.Signals) -> str:
-    if number == signal.SIGKILL:
+    if number.name == "SIGKILL":
         return (
             "the process was killed (SIGKILL), as the system does when memory runs out: free some memory, or pass a "
             "smaller file or batch."

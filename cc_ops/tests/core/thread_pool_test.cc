@@ -275,6 +275,10 @@ TEST(ThreadPoolTest, WorksAloneInAForkedProcess) {
     pool->Grow(5);
     std::vector<int> calls(100, 0);
     pool->ParallelFor(100, 3, [&](int item, int) { ++calls[item]; });
+    {
+      ThreadPool own;  // whose threads lie where those of the other pool were
+      own.Grow(3);
+    }
     pool.reset();
     _exit(std::count(calls.begin(), calls.end(), 1) == 100 ? 0 : 1);
   }

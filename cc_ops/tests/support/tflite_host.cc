@@ -97,6 +97,11 @@ void TfLiteHost::AddNode(const char* custom_name, const std::vector<int>& inputs
 
 void TfLiteHost::AddCopyNode(int from, int to) {
   AddNode("", {from}, {to}, {});
+  nodes_.back().registration.prepare = [](TfLiteContext* context, TfLiteNode* node) {
+    TfLiteHost* host = From(context);
+    host->SetDims(node->outputs->data[0], host->Dims(node->inputs->data[0]));
+    return kTfLiteOk;
+  };
   nodes_.back().registration.invoke = [](TfLiteContext* context, TfLiteNode* node) {
     const TfLiteTensor& source = context->tensors[node->inputs->data[0]];
     const TfLiteTensor& target = context->tensors[node->outputs->data[0]];
