@@ -5,12 +5,12 @@
 // before nodes are replaced; original nodes can be read in init only. No exception leaves this file.
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
 #include "core/refusal.h"
@@ -266,7 +266,9 @@ TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** option
     const auto options = keras_bnn::ReadOptions(options_keys, options_values, num_options);
     return (new keras_bnn::Delegate(options))->base();
   } catch (const keras_bnn::Refusal& refusal) {
-    if (report_error != nullptr) report_error((std::string("keras-bnn: ") + refusal.what()).c_str());
+    char text[600];  // no string, which could fail here where nobody catches it
+    std::snprintf(text, sizeof(text), "keras-bnn: %s", refusal.what());
+    if (report_error != nullptr) report_error(text);
   } catch (...) {
     if (report_error != nullptr) report_error("keras-bnn: out of memory");
   }
