@@ -25,6 +25,9 @@ MOST_STEPS = 15
 PACKED_KERNEL_OPS = ("BnnConv2D", "BnnDepthwiseConv2D", "BnnFullyConnected", "BnnTransposeConv2D")
 """The custom ops with a kernel."""
 
+MOST_INTEGER_INPUTS = 2**22
+"""The most int8 or uint8 inputs that a sum adds, so that it fits 32 bits (docs/format.md, "Limits")."""
+
 _REQUIRED = None
 _AFTER_SUMS = {"activation": NO_ACTIVATION, "pre_activation": NO_ACTIVATION, "steps": 0}
 _AT_LEAST_1 = (

@@ -11,9 +11,10 @@ using Word = std::uint32_t;
 
 constexpr int kWordBits = 32;
 
+// For b > 0; no sum that could overflow.
 template <typename Int>
 constexpr Int CeilDiv(Int a, Int b) {
-  return (a + b - 1) / b;
+  return a / b + (a % b > 0 ? 1 : 0);
 }
 
 // Words that hold `channels` bits.

@@ -96,8 +96,8 @@ ThreadPool::~ThreadPool() {
 
 bool ThreadPool::Forked() const { return forks.load(std::memory_order_relaxed) != forks_; }
 
-void ThreadPool::Grow(int threads) {
-  if (Forked()) return;
+int ThreadPool::Grow(int threads) {
+  if (Forked()) return 1;
   const Lock lock(mutex_);
   try {
     while (workers_ + 1 < std::min(threads, kMostThreads)) {
@@ -107,6 +107,7 @@ void ThreadPool::Grow(int threads) {
   } catch (const std::system_error&) {
     // Fewer threads are slower, not wrong.
   }
+  return std::min(threads, workers_ + 1);
 }
 
 int ThreadPool::UsefulThreads(int threads, std::int64_t microseconds) const {
@@ -126,8 +127,9 @@ void ThreadPool::Run(int items, int threads, Call call, const void* context) {
   context_ = context;
   range_count_ = std::min(useful, kMostRanges);
   for (int i = 0; i < range_count_; ++i) {
-    ranges_[i].next.store(static_cast<int>(std::int64_t{items} * i / range_count_), std::memory_order_relaxed);
-    ranges_[i].end = static_cast<int>(std::int64_t{items} * (i + 1) / range_count_);
+    ranges_[i].next.store(static_cast<std::uint32_t>(std::int64_t{items} * i / range_count_),
+                          std::memory_order_relaxed);
+    ranges_[i].end = static_cast<std::uint32_t>(std::int64_t{items} * (i + 1) / range_count_);
   }
   state_.store(static_cast<std::uint32_t>(useful - 1) * kPlace);
   Wake(useful - 1);
@@ -162,9 +164,9 @@ void ThreadPool::WaitForWorkers() {
 void ThreadPool::TakeItems(int thread) {
   for (int i = 0; i < range_count_; ++i) {
     Range& range = ranges_[(thread + i) % range_count_];
-    for (int item = range.next.fetch_add(1, std::memory_order_relaxed); item < range.end;
+    for (std::uint32_t item = range.next.fetch_add(1, std::memory_order_relaxed); item < range.end;
          item = range.next.fetch_add(1, std::memory_order_relaxed)) {
-      call_(context_, item, thread);
+      call_(context_, static_cast<int>(item), thread);
     }
   }
 }

@@ -29,8 +29,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   // Makes the pool as large as `threads`, the caller of ParallelFor included; it never shrinks. Where the system has no
-  // more threads to give, the pool stays smaller.
-  void Grow(int threads);
+  // more threads to give, the pool stays smaller. Returns how many of `threads` there are.
+  int Grow(int threads);
 
   // How many of `threads` threads make work of so many microseconds faster, as things are: 1 when it is not worth to
   // share it.
@@ -76,8 +76,8 @@ class ThreadPool {
   // The items that a thread begins with: those it had in the op before, so that their data is still in its core's
   // caches. When they are done it takes those of the others.
   struct Range {
-    std::atomic<int> next{0};
-    int end = 0;
+    std::atomic<std::uint32_t> next{0};  // each thread takes one past the end, which an int may not have
+    std::uint32_t end = 0;
     [[maybe_unused]] char apart[56];  // each has a cache line of its own
   };
   static constexpr int kMostRanges = 16;

@@ -54,9 +54,10 @@ inline void RepeatBits(const Word* from, int count, int times, Word* to) {
     for (int bit = 0; bit < count; ++bit) {
       if ((from[bit / kWordBits] >> (bit % kWordBits) & 1u) == 0) continue;
       const int end = (bit + 1) * times;
-      for (int first = bit * times; first < end; first += kWordBits) {
+      for (int first = bit * times; first < end;) {
         const int copies = end - first < kWordBits ? end - first : kWordBits;
         InsertBits(LowBits(copies), first, copies, to);
+        first += copies;
       }
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/element_count.h"
 #include "kernels/bit_range.h"
 
 namespace keras_bnn {
@@ -75,23 +76,26 @@ void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& ho
   PlaceSpans();
   panels_.resize(threads);
   for (Panel& panel : panels_) {
-    panel.rows.resize(static_cast<std::size_t>(panel_pixels_) * spans_);
+    panel.rows.resize(ElementCount("the addresses of a panel", sizeof(Word*), {panel_pixels_, spans_}));
     panel.origins.resize(panel_pixels_);
     panel.value_rows.resize(panel_pixels_);
   }
   FillValues();
   if (kernel_.groups > 1 && kernel_.channels % kWordBits != 0) {
-    regrouped_.resize(static_cast<std::size_t>(batch) * vertical.input * horizontal.input * kernel_.groups *
-                      kernel_.words);
+    regrouped_.resize(ElementCount("the input with its groups in words of their own", sizeof(Word),
+                                   {batch, vertical.input, horizontal.input, kernel_.groups, kernel_.words}));
   }
 }
 
 // What a pixel's sum is when no bit differs. Taps outside the image that should add 0 have added the sum of their
 // weights.
 void Conv2D::FillValues() {
+  std::vector<std::int32_t> all_values(
+      ElementCount("the sums of the taps inside the image", sizeof(std::int32_t),
+                   {kernel_.blocks(), rows_inside_.count(), columns_inside_.count(), kBlockChannels}),
+      0);
   const int rows = rows_inside_.count() * columns_inside_.count();
   const std::size_t block_values = static_cast<std::size_t>(rows) * kBlockChannels;
-  std::vector<std::int32_t> all_values(kernel_.blocks() * block_values, 0);
   for (int block = 0; block < kernel_.blocks(); ++block) {
     std::int32_t* values = all_values.data() + block * block_values;
     if (!tap_sums_.empty()) {
@@ -145,7 +149,8 @@ void Conv2D::PlaceSpans() {
 void Conv2D::MakeFrame(int line_pixels) {
   line_words_ = std::int64_t{line_pixels} * kernel_.words;
   first_word_ = 0;
-  frame_.resize(static_cast<std::size_t>(batch_) * vertical_.input * line_words_);
+  frame_.resize(
+      ElementCount("the input with padded lines", sizeof(Word), {batch_, vertical_.input, line_pixels, kernel_.words}));
   for (auto pixel = frame_.begin(); pixel != frame_.end(); pixel += kernel_.words) {
     std::copy_n(padding_row_.begin(), kernel_.words, pixel);
   }
@@ -251,12 +256,18 @@ void Conv2D::PlacePixels(std::int64_t first_pixel, int pixels, Panel* panel) con
 void Conv2D::FillRows(const Word* x, int pixels, Panel* panel) const {
   for (int first = 0; first < pixels; first += kMaxTilePixels) {
     const Word** rows = panel->rows.data() + static_cast<std::size_t>(first) * spans_;
-    // A constant number of pointers, for the compiler; nobody reads those past the last pixel.
+    // A constant number of addresses, for the compiler; nobody reads those past the last pixel. Outside the image they
+    // point nowhere: so they are numbers, which may wrap around.
     const std::int64_t* origins = panel->origins.data() + first;
-    const Word* windows[kMaxTilePixels];
-    for (int p = 0; p < kMaxTilePixels; ++p) windows[p] = x + origins[p];
+    std::uintptr_t windows[kMaxTilePixels];
+    for (int p = 0; p < kMaxTilePixels; ++p) {
+      windows[p] = reinterpret_cast<std::uintptr_t>(x) + static_cast<std::uintptr_t>(origins[p]) * sizeof(Word);
+    }
     for (int span = 0; span < spans_; ++span) {
-      for (int p = 0; p < kMaxTilePixels; ++p) rows[span * kMaxTilePixels + p] = windows[p] + span_offsets_[span];
+      const std::uintptr_t offset = static_cast<std::uintptr_t>(span_offsets_[span]) * sizeof(Word);
+      for (int p = 0; p < kMaxTilePixels; ++p) {
+        rows[span * kMaxTilePixels + p] = reinterpret_cast<const Word*>(windows[p] + offset);
+      }
     }
     const int count = std::min(kMaxTilePixels, pixels - first);
     for (int p = 0; p < count; ++p) {

@@ -1,8 +1,10 @@
 #include "kernels/depthwise_conv2d.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
+#include "core/element_count.h"
 #include "kernels/bit_range.h"
 
 namespace keras_bnn {
@@ -14,17 +16,20 @@ constexpr int kTasksPerThread = 4;
 constexpr int kTapsOfFinish = 64;
 constexpr int kTapsPerStep = 8;
 
+std::int64_t RoundedUpToTiles(int pixels) { return std::int64_t{CeilDiv(pixels, kMaxTilePixels)} * kMaxTilePixels; }
+
 // Pixels of a turned row in one phase. The kernel set reads whole tiles.
 std::int64_t PhasePixels(const Window& horizontal) {
-  const std::int64_t tiles = CeilDiv(horizontal.output, kMaxTilePixels);
-  return tiles * kMaxTilePixels + (std::int64_t{horizontal.size} - 1) * horizontal.dilation / horizontal.stride;
+  return RoundedUpToTiles(horizontal.output) +
+         (std::int64_t{horizontal.size} - 1) * horizontal.dilation / horizontal.stride;
 }
 
+// The remainders of j * dilation by the stride, which repeat after that many columns of taps.
 std::vector<int> PhasesOf(const Window& horizontal) {
+  const int period = horizontal.stride / std::gcd(horizontal.stride, horizontal.dilation);
   std::vector<int> phases;
-  for (int j = 0; j < horizontal.size; ++j) {
-    const int phase = j * horizontal.dilation % horizontal.stride;
-    if (std::find(phases.begin(), phases.end(), phase) == phases.end()) phases.push_back(phase);
+  for (int j = 0; j < std::min(horizontal.size, period); ++j) {
+    phases.push_back(j * horizontal.dilation % horizontal.stride);
   }
   return phases;
 }
@@ -66,10 +71,6 @@ void DepthwiseConv2D::SetLeast(const std::int32_t* thresholds) {
   least_ = std::move(all_digits);
 }
 
-std::int64_t DepthwiseConv2D::TurnedRowWords(int words, const Window& horizontal) {
-  return words * static_cast<std::int64_t>(PhasesOf(horizontal).size()) * PhasePixels(horizontal);
-}
-
 void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
                              const std::vector<OperandShape>& operands) {
   epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
@@ -78,21 +79,22 @@ void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const W
   horizontal_ = horizontal;
   threads_ = threads;
   phases_ = PhasesOf(horizontal);
+  const auto phases = static_cast<int>(phases_.size());
+  turned_.resize(ElementCount("the input with its padding", sizeof(Word),
+                              {batch, vertical.input, Words(), phases, PhasePixels(horizontal)}));
   phase_pixels_ = static_cast<int>(PhasePixels(horizontal));
   tap_columns_.clear();
   for (int j = 0; j < horizontal.size; ++j) {
-    const int column = j * horizontal.dilation;
-    const auto phase = std::find(phases_.begin(), phases_.end(), column % horizontal.stride);
-    tap_columns_.push_back({static_cast<int>(phase - phases_.begin()), column / horizontal.stride});
+    tap_columns_.push_back({j % phases, j * horizontal.dilation / horizontal.stride});
   }
-  turned_.resize(static_cast<std::size_t>(batch) * vertical.input * RowSize());
   scratch_.resize(threads);
   for (Scratch& scratch : scratch_) {
     scratch.taps.resize(kernel_.taps);
-    scratch.bits.assign(CeilDiv(horizontal.output, kMaxTilePixels) * kMaxTilePixels, kernel_.taps);
+    scratch.bits.assign(RoundedUpToTiles(horizontal.output), kernel_.taps);
     scratch.outside.assign(scratch.bits.size(), 0);
     if (kernel_.channels != kernel_.channels_out) {
-      scratch.repeated.resize(static_cast<std::size_t>(horizontal.input) * Words());
+      scratch.repeated.resize(
+          ElementCount("a line of the input for all output channels", sizeof(Word), {horizontal.input, Words()}));
     }
   }
   if (pad_value_ != 0) {
@@ -183,8 +185,7 @@ void DepthwiseConv2D::TurnRow(const Word* row, Word* turned) const {
       const int begin = pixel_of(-first);
       const int end = std::max(begin, pixel_of(horizontal_.input - first));
       for (int pixel = 0; pixel < begin; ++pixel) turned[pixel] = padding;
-      const Word* from = row + (begin * stride + first) * words;
-      for (int pixel = begin; pixel < end; ++pixel, from += stride * words) turned[pixel] = *from;
+      for (int pixel = begin; pixel < end; ++pixel) turned[pixel] = row[(pixel * stride + first) * words];
       for (int pixel = end; pixel < phase_pixels_; ++pixel) turned[pixel] = padding;
       turned += phase_pixels_;
     }

@@ -35,9 +35,6 @@ class DepthwiseConv2D {
   void Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
               const std::vector<OperandShape>& operands);
 
-  // The int32 words that Resize takes for a row of an image, so that a caller can refuse too many.
-  static std::int64_t TurnedRowWords(int words, const Window& horizontal);
-
   // x and the outputs are NHWC as in the file format. Must not run twice at the same time: the scratch is the object's.
   void Run(const void* x, const EpilogueData& data, ThreadPool& pool);
 
@@ -81,7 +78,7 @@ class DepthwiseConv2D {
   std::int64_t batch_ = 0;
   Window vertical_, horizontal_;
   int threads_ = 1;
-  std::vector<int> phases_;  // remainders of columns that taps read
+  std::vector<int> phases_;  // remainders of columns that taps read, each once
   int phase_pixels_ = 0;
   std::vector<TapColumn> tap_columns_;
   std::vector<Word> turned_;

@@ -22,7 +22,9 @@ Span InsideOf(const Window& window, int output) {
 void MaxPool2D(const Word* x, std::int64_t batch, const Window& vertical, const Window& horizontal, int words,
                const Word* minimum, Word* y, ThreadPool& pool, int threads) {
   const auto lines = static_cast<int>(batch * vertical.output);
-  const std::int64_t work = std::int64_t{lines} * horizontal.output * words * vertical.size * horizontal.size;
+  const std::int64_t window =
+      std::int64_t{std::min(vertical.size, vertical.input)} * std::min(horizontal.size, horizontal.input);
+  const std::int64_t work = std::int64_t{lines} * horizontal.output * words * window;
   pool.ParallelFor(lines, pool.UsefulThreads(threads, work / kWordsPerMicrosecond), [&](int line, int) {
     const Word* image = x + std::int64_t{line / vertical.output} * vertical.input * horizontal.input * words;
     Word* out = y + std::int64_t{line} * horizontal.output * words;

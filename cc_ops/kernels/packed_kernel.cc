@@ -21,7 +21,8 @@ void ForEachChannel(const KernelShape& shape, const Function& function) {
 
 std::vector<Word> PackForBits(const KernelSet& kernels, const Word* weights, const KernelShape& shape) {
   const std::size_t reduced_words = static_cast<std::size_t>(shape.taps) * shape.words;
-  std::vector<Word> packed(shape.blocks() * reduced_words * kWordBits);
+  std::vector<Word> packed(
+      ElementCount("the repacked kernel", sizeof(Word), {shape.blocks(), shape.taps, shape.words, kWordBits}));
   ForEachChannel(shape, [&](std::size_t block, int lane, std::size_t o) {
     for (std::size_t w = 0; w < reduced_words; ++w) {
       packed[(block * reduced_words + w) * kWordBits + lane] = weights[o * reduced_words + w];
@@ -33,7 +34,8 @@ std::vector<Word> PackForBits(const KernelSet& kernels, const Word* weights, con
 
 std::vector<Word> PackForReal(const Word* weights, const KernelShape& shape) {
   const std::size_t reduced = static_cast<std::size_t>(shape.taps) * shape.channels;
-  std::vector<Word> packed(shape.blocks() * reduced);
+  std::vector<Word> packed(
+      ElementCount("the repacked kernel", sizeof(Word), {shape.blocks(), shape.taps, shape.channels}));
   ForEachChannel(shape, [&](std::size_t block, int lane, std::size_t o) {
     for (int tap = 0; tap < shape.taps; ++tap) {
       const Word* tap_weights = weights + (o * shape.taps + tap) * shape.words;
@@ -47,7 +49,8 @@ std::vector<Word> PackForReal(const Word* weights, const KernelShape& shape) {
 }
 
 std::vector<std::int32_t> TapSums(const Word* weights, const KernelShape& shape) {
-  std::vector<std::int32_t> sums(static_cast<std::size_t>(shape.blocks()) * shape.taps * kWordBits);
+  std::vector<std::int32_t> sums(
+      ElementCount("the sums of the taps", sizeof(std::int32_t), {shape.blocks(), shape.taps, kWordBits}));
   ForEachChannel(shape, [&](std::size_t block, int lane, std::size_t o) {
     for (int tap = 0; tap < shape.taps; ++tap) {
       std::int32_t negative = 0;

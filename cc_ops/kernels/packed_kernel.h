@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/element_count.h"
 #include "core/layout.h"
 #include "kernels/kernel_set.h"
 
@@ -38,7 +39,7 @@ std::vector<std::int32_t> TapSums(const Word* weights, const KernelShape& shape)
 // Per-channel values in blocks: [group][block][32], with `fill` past the end of each group.
 template <typename T>
 std::vector<T> PackChannels(const T* values, const KernelShape& shape, T fill) {
-  std::vector<T> blocks(static_cast<std::size_t>(shape.blocks()) * kWordBits, fill);
+  std::vector<T> blocks(ElementCount("a constant of each channel", sizeof(T), {shape.blocks(), kWordBits}), fill);
   const int group_channels = shape.group_channels_out();
   for (int o = 0; o < shape.channels_out; ++o) {
     const int first_block = o / group_channels * shape.group_blocks();

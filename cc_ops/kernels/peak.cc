@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -40,8 +40,8 @@ double Rate(double work, int threads, const Call& call) {
     std::vector<std::thread> others;
     try {
       while (static_cast<int>(others.size()) < threads - 1) others.emplace_back(repeat);
-    } catch (const std::system_error&) {
-      // The system has no more threads to give.
+    } catch (const std::exception&) {
+      // The system has no more threads, or no more memory, to give.
     }
     repeat();
     for (std::thread& other : others) other.join();

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "core/element_count.h"
 
 namespace keras_bnn {
 namespace {
@@ -13,8 +16,10 @@ constexpr int kTasksPerThread = 4;
 constexpr int kRowPixels = 64;
 constexpr int kPanelPixels = 512;
 
-// Values of x under the taps of a panel's row, so that they stay in the L2 cache.
+// Values of x under the taps of a panel's row, so that they stay in the L2 cache; and under all its further rows, which
+// bounds the copies of x where kernels are large.
 constexpr std::int64_t kRowValues = 1 << 18;
+constexpr std::int64_t kPanelValues = 1 << 20;
 
 // A kernel of at most so many bytes is expanded once and for all: it stays in the L2 cache. Chunks of a larger one are
 // expanded for each panel, into the L1 cache.
@@ -29,7 +34,7 @@ const ByteKernels& KernelsFor(const KernelSet& kernels, std::uint8_t) { return k
 // A vector with room for `size` values that begin with a cache line, and where they begin.
 template <typename T>
 void ResizeForAligned(std::int64_t size, std::vector<T>* values) {
-  values->resize(size + kCacheLine / sizeof(T));
+  values->resize(ElementCount("the scratch", sizeof(T), {size}) + kCacheLine / sizeof(T));
 }
 
 template <typename Vector>
@@ -105,14 +110,17 @@ void RealConv2D<X>::Resize(std::int64_t batch, const Window& vertical, const Win
   const std::int64_t rows = batch_ * vertical_.output;
   std::int64_t panel_rows = (one_chunk ? kPanelPixels : kRowPixels) / panel_columns_;
   if (threads > 1) panel_rows = std::min(panel_rows, rows * panels_across / (threads * kTasksPerThread));
+  const int rows_apart = std::min(vertical_.size, RowsApart());
+  const std::int64_t row_values = CopiedColumns(panel_columns_) * kernel_.channels;
+  panel_rows = std::min(panel_rows, kPanelValues / (rows_apart * row_values));
   panel_rows_ = static_cast<int>(std::clamp<std::int64_t>(panel_rows, 1, vertical_.output));
 
-  const int copied_rows = vertical_.size + (panel_rows_ - 1) * std::min(vertical_.size, RowsApart());
+  const int copied_rows = vertical_.size + (panel_rows_ - 1) * rows_apart;
   const int sum_rows = one_chunk ? 1 : panel_rows_;
   scratch_.resize(threads);
   for (Scratch& scratch : scratch_) {
-    scratch.values.resize(copied_rows * CopiedColumns(panel_columns_) * kernel_.channels + kReadAhead);
-    scratch.rows.resize(static_cast<std::size_t>(panel_rows_) * vertical_.size);
+    scratch.values.resize(ElementCount("a copy of the input", sizeof(X), {copied_rows, row_values}) + kReadAhead);
+    scratch.rows.resize(ElementCount("the addresses of a panel", sizeof(X*), {panel_rows_, vertical_.size}));
     ResizeForAligned(std::max(kMostBlocks, sum_rows * panel_columns_) * kBlockChannels, &scratch.acc);
     if (expanded_.empty()) ResizeForAligned(kChunkBytes, &scratch.expanded);
   }
@@ -129,14 +137,15 @@ MemoryUse RealConv2D<X>::Memory() const {
   return memory;
 }
 
+// Where memory runs out, chunks_ stays empty, and the next Resize begins anew.
 template <typename X>
 void RealConv2D<X>::ExpandKernel() {
   const int length = RowLength();
   const std::int64_t block_bytes = kernels_->ExpandedBytes(vertical_.size, length);
-  const std::int64_t most = std::max<std::int64_t>(kMostExpanded, 2 * packed_kernel_.size() * sizeof(Word));
-  if (block_bytes * kernel_.blocks() <= most) {
-    chunks_.push_back({0, vertical_.size, 0, length});
+  const std::int64_t packed_bytes = static_cast<std::int64_t>(packed_kernel_.size()) * std::int64_t{sizeof(Word)};
+  if (block_bytes * kernel_.blocks() <= std::max(kMostExpanded, 2 * packed_bytes)) {
     ResizeForAligned(block_bytes * kernel_.blocks(), &expanded_);
+    chunks_.push_back({0, vertical_.size, 0, length});
     for (int block = 0; block < kernel_.blocks(); ++block) {
       kernels_->expand(packed_kernel_.data() + block * Steps(), vertical_.size, length,
                        AlignedData(expanded_) + block * block_bytes);
@@ -146,12 +155,14 @@ void RealConv2D<X>::ExpandKernel() {
   }
   const int most_values = kChunkBytes / kernels_->unit_bytes * kernels_->unit;
   const int most_rows = std::max(1, static_cast<int>(kChunkBytes / kernels_->ExpandedBytes(1, length)));
+  std::vector<Chunk> chunks;
   for (int row = 0; row < vertical_.size; row += most_rows) {
     const int rows = std::min(most_rows, vertical_.size - row);
     for (int value = 0; value < length; value += most_values) {
-      chunks_.push_back({row, rows, value, std::min(most_values, length - value)});
+      chunks.push_back({row, rows, value, std::min(most_values, length - value)});
     }
   }
+  chunks_ = std::move(chunks);
 }
 
 // Rows of taps from one that an output row reads to the one with which the next output row reads the same row of x.
@@ -309,6 +320,10 @@ void RealConv2D<X>::CopyColumns(const X* row, std::int64_t first_column, std::in
   const std::int64_t channels = kernel_.channels;
   const std::int64_t pixel_values = channels * kernel_.groups;
   to = std::fill_n(to, begin * channels, padding_);
+  if (begin == end) {
+    std::fill_n(to, (columns - begin) * channels, padding_);
+    return;
+  }
   const X* from = row + (first_column + begin) * pixel_values;
   if (kernel_.groups == 1) {
     to = CopyValues(from, (end - begin) * channels, flip_, to);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/element_count.h"
+
 namespace keras_bnn {
 namespace {
 
@@ -52,13 +54,13 @@ void TransposeConv2D::Resize(std::int64_t batch, const TransposedWindow& vertica
   threads_ = threads;
   const int pixels = std::min(kPanelPixels, horizontal.output);
   const int tiles = pixels / kMaxTilePixels + std::min(pixels, horizontal.stride);  // at most
-  std::size_t taps = 0;                                                             // of the phase with the most
-  for (const Phase& phase : phases_) taps = std::max(taps, static_cast<std::size_t>(phase.taps()));
+  int taps = 0;                                                                     // of the phase with the most
+  for (const Phase& phase : phases_) taps = std::max(taps, phase.taps());
   panels_.resize(threads);
   for (Panel& panel : panels_) {
     panel.tiles.reserve(tiles);
-    panel.rows.reserve((static_cast<std::size_t>(tiles) * kMaxTilePixels) * taps);
-    panel.outside.reserve(pixels * taps);
+    panel.rows.reserve(ElementCount("the addresses of a panel", sizeof(Word*), {tiles, kMaxTilePixels, taps}));
+    panel.outside.reserve(ElementCount("the taps of a panel", sizeof(TapOutside), {pixels, taps}));
     panel.acc.resize(static_cast<std::size_t>(pixels) * kBlockChannels);
   }
 }

@@ -1,9 +1,8 @@
 #include "ops/checks.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <limits>
 
+#include "core/element_count.h"
 #include "core/layout.h"
 #include "core/refusal.h"
 
@@ -30,17 +29,15 @@ std::string ShapeText(const std::vector<int>& dims) {
 }
 
 std::int64_t CheckedElements(const char* what, const std::vector<int>& dims) {
-  std::int64_t elements = 1;
-  bool empty = false;
   for (const int dim : dims) {
     if (dim < 0) Refuse("%s has the shape %s; expected no negative dimension", what, ShapeText(dims).c_str());
-    empty = empty || dim == 0;
-    elements *= std::max(dim, 1);  // offsets inside an image must fit even when the batch is empty
-    if (elements > std::numeric_limits<std::int32_t>::max()) {
-      Refuse("%s has the shape %s; expected fewer than 2^31 elements", what, ShapeText(dims).c_str());
-    }
   }
-  return empty ? 0 : elements;
+  if (!ProductFits(dims, kMostElements)) {
+    Refuse("%s has the shape %s; expected fewer than 2^31 elements", what, ShapeText(dims).c_str());
+  }
+  std::int64_t elements = 1;
+  for (const int dim : dims) elements *= dim;
+  return elements;
 }
 
 void CheckInputCount(const std::vector<TensorInfo>& inputs, int expected, int or_expected) {
@@ -98,10 +95,14 @@ const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementT
     }
   }
   if (tensor.constant == nullptr) Refuse("the %s are not constant; expected them in the file", what);
-  const auto bytes = static_cast<std::size_t>(CheckedElements(what, tensor.dims)) * BytesOf(type);
-  if (tensor.constant_bytes != bytes) {
-    Refuse("the %s hold %zu bytes; expected %zu for the shape %s", what, tensor.constant_bytes, bytes,
-           ShapeText(tensor.dims).c_str());
+  const std::int64_t bytes = CheckedElements(what, tensor.dims) * BytesOf(type);
+  if (tensor.constant_bytes != static_cast<std::uint64_t>(bytes)) {
+    Refuse("the %s hold %zu bytes; expected %lld for the shape %s", what, tensor.constant_bytes,
+           static_cast<long long>(bytes), ShapeText(tensor.dims).c_str());
+  }
+  if (reinterpret_cast<std::uintptr_t>(tensor.constant) % BytesOf(type) != 0) {
+    Refuse("the %s lie at an address that is no multiple of %d; expected the model in aligned memory", what,
+           BytesOf(type));
   }
   return tensor.constant;
 }

@@ -1,7 +1,6 @@
 // BnnDepthwiseConv2D: convolution of each channel by itself with a binary kernel.
 #include "kernels/depthwise_conv2d.h"
 
-#include <algorithm>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -35,7 +34,6 @@ class DepthwiseConv2DOp : public Op {
     const Window horizontal = options_.window.Horizontal(x.dims[2], inputs[1].dims[1]);
     const Dims y = {x.dims[0], vertical.output, horizontal.output, kernel.channels_out};
     CheckedElements("the output", y);
-    CheckScratch(x.dims, kernel.words, horizontal);
     if (!conv_) {
       conv_.emplace(resources.kernels,
                     DescribeLayer(inputs, outputs, kernel, options_.epilogue, options_.window.pad_value));
@@ -68,17 +66,6 @@ class DepthwiseConv2DOp : public Op {
     const std::int64_t taps = std::int64_t{weights.dims[0]} * weights.dims[1];
     CheckAccumulator(ElementType::kInt32, taps);
     return {1, channels_out, static_cast<int>(taps), words, options_.channels_in};
-  }
-
-  static void CheckScratch(const Dims& x, int words, const Window& horizontal) {
-    const std::int64_t most = std::numeric_limits<std::int32_t>::max();
-    const std::int64_t row = DepthwiseConv2D::TurnedRowWords(words, horizontal);
-    if (row > most / std::max(1, x[1]) / std::max(1, x[0])) {
-      Refuse(
-          "rows of %d pixels take %lld words with their padding, and the input has the shape %s; expected fewer than "
-          "2^31 words in all",
-          horizontal.input, static_cast<long long>(row), ShapeText(x).c_str());
-    }
   }
 
   DepthwiseConv2DOptions options_;

@@ -69,7 +69,7 @@ class LceBConv2DOp : public Op {
     const int words = weights.dims[3];
     const int groups = words_in / words;
     const int group_channels = groups == 0 ? 0 : options_.channels_in / groups;
-    const bool whole_words = groups == 1 || options_.channels_in == groups * words * kWordBits;
+    const bool whole_words = groups == 1 || options_.channels_in % kWordBits == 0;
     if (groups < 1 || words_in % words != 0 || !whole_words || weights.dims[0] % groups != 0) {
       Refuse(
           "the weights have the shape %s, for channels_in %d; expected %d words last, or a divisor of it for groups "

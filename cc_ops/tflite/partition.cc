@@ -177,8 +177,7 @@ TensorInfo Partition::Describe(const TfLiteContext* context, int index) {
 }
 
 void Partition::Prepare(TfLiteContext* context) {
-  threads_ = std::max(context->recommended_num_threads, 1);
-  pool_->Grow(threads_);
+  threads_ = pool_->Grow(std::max(context->recommended_num_threads, 1));
   const Resources resources = {*kernels_, *pool_, threads_};
   for (Step& step : steps_) {
     std::vector<TensorInfo> inputs;

@@ -10,11 +10,13 @@ A QUANTIZE from uint8 to int8 of the same scale only shifts the numbers, and a f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..custom_ops import NO_ACTIVATION, PACKED_KERNEL_OPS, RELU
+from ..bits import WORD_BITS
+from ..custom_ops import MOST_INTEGER_INPUTS, NO_ACTIVATION, PACKED_KERNEL_OPS, RELU
 from ..graph import Graph, Op, Tensor
 from ..patterns import constant
 from ..quantization import UINT8_OFFSET, per_tensor
@@ -93,4 +95,12 @@ def _reads(op: Op, index: int, type_name: str) -> bool:
         and type_name in ("int8", "uint8")
         and op.options.get("pad_value", 0) == 0
         and is_scalable
+        and _inputs_of_a_sum(op) <= MOST_INTEGER_INPUTS
     )
+
+
+def _inputs_of_a_sum(op: Op) -> int:
+    """Those of the last word of a tap that is partly used are counted whole, as the library counts them."""
+    weights = op.input(1)
+    assert weights is not None
+    return math.prod(weights.dims[1:]) * WORD_BITS

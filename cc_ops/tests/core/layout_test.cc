@@ -26,6 +26,15 @@ TEST(LayoutTest, CeilDivRoundsUp) {
   EXPECT_EQ(CeilDiv(5, 5), 1);
   EXPECT_EQ(CeilDiv(6, 5), 2);
   EXPECT_EQ(CeilDiv<std::int64_t>(std::int64_t{1} << 40, 3), 366503875926);
+  EXPECT_EQ(CeilDiv(-5, 5), -1);
+  EXPECT_EQ(CeilDiv(-4, 5), 0);
+}
+
+TEST(LayoutTest, CeilDivDoesNotOverflow) {
+  constexpr int kMax = std::numeric_limits<int>::max();
+  EXPECT_EQ(CeilDiv(kMax, 2), 1 << 30);
+  EXPECT_EQ(CeilDiv(1, kMax), 1);
+  EXPECT_EQ(CeilDiv(kMax, kMax), 1);
 }
 
 }  // namespace

@@ -116,7 +116,7 @@ TEST_F(DepthwiseConv2DOpTest, RefusalsOfTheInput) {
 
 TEST_F(DepthwiseConv2DOpTest, RefusesScratchOfTooManyWords) {
   SetOptions(With(kOptions, {{"padding", 0}, {"dilation_w", 1 << 30}}));
-  EXPECT_REFUSAL(PrepareFloat({1, 4, 4, 1}), "rows of 4 pixels take 2147483664 words with their padding");
+  EXPECT_REFUSAL(PrepareFloat({1, 4, 4, 1}), "the input with its padding would have 1 * 4 * 2 * 1 * 1073741832 values");
 }
 
 TEST_F(DepthwiseConv2DOpTest, RefusalsOfTheWeights) {

@@ -21,6 +21,26 @@ std::vector<int> AsIntArray(const std::vector<int>& values) {
   return array;
 }
 
+thread_local bool in_delegate = false;
+
+// A call from the host to the delegate, or back.
+class Call {
+ public:
+  explicit Call(bool to_delegate) : before_(in_delegate) { in_delegate = to_delegate; }
+  ~Call() { in_delegate = before_; }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+ private:
+  bool before_;
+};
+
+template <typename Function, typename... Arguments>
+auto CallDelegate(const Function& function, const Arguments&... arguments) {
+  const Call call(true);
+  return function(arguments...);
+}
+
 TfLiteIntArray* IntArray(std::vector<int>* array) { return reinterpret_cast<TfLiteIntArray*>(array->data()); }
 
 }  // namespace
@@ -44,6 +64,8 @@ struct TfLiteHost::Node {
   }
 };
 
+bool TfLiteHost::IsInDelegate() { return in_delegate; }
+
 TfLiteHost::TfLiteHost() {
   context_.impl_ = this;
   context_.GetExecutionPlan = GetExecutionPlan;
@@ -56,7 +78,7 @@ TfLiteHost::TfLiteHost() {
 
 TfLiteHost::~TfLiteHost() {
   for (Node& node : nodes_) {
-    if (node.registration.free != nullptr) node.registration.free(&context_, node.node.user_data);
+    if (node.registration.free != nullptr) CallDelegate(node.registration.free, &context_, node.node.user_data);
   }
 }
 
@@ -151,12 +173,13 @@ void TfLiteHost::MoveTables() {
 TfLiteStatus TfLiteHost::Apply(TfLiteDelegate* delegate) {
   applying_ = true;
   MoveTables();
-  const TfLiteStatus status = delegate->Prepare(&context_, delegate);
+  const TfLiteStatus status = CallDelegate(delegate->Prepare, &context_, delegate);
   applying_ = false;
   return status;
 }
 
 TfLiteStatus TfLiteHost::GetExecutionPlan(TfLiteContext* context, TfLiteIntArray** plan) {
+  const Call call(false);
   TfLiteHost* host = From(context);
   host->handed_plan_ = AsIntArray(host->plan_);
   *plan = IntArray(&host->handed_plan_);
@@ -165,6 +188,7 @@ TfLiteStatus TfLiteHost::GetExecutionPlan(TfLiteContext* context, TfLiteIntArray
 
 TfLiteStatus TfLiteHost::GetNodeAndRegistration(TfLiteContext* context, int index, TfLiteNode** node,
                                                 TfLiteRegistration** registration) {
+  const Call call(false);
   TfLiteHost* host = From(context);
   if (!host->applying_ || index < 0 || index >= static_cast<int>(host->nodes_.size())) return kTfLiteError;
   unsigned char* pair = host->node_table_.data() + index * (sizeof(TfLiteNode) + host->registration_bytes_);
@@ -174,6 +198,7 @@ TfLiteStatus TfLiteHost::GetNodeAndRegistration(TfLiteContext* context, int inde
 }
 
 void TfLiteHost::ReportError(TfLiteContext* context, const char* format, ...) {
+  const Call call(false);
   char text[1024];
   va_list arguments;
   va_start(arguments, format);
@@ -183,6 +208,7 @@ void TfLiteHost::ReportError(TfLiteContext* context, const char* format, ...) {
 }
 
 TfLiteStatus TfLiteHost::ResizeTensor(TfLiteContext* context, TfLiteTensor* tensor, TfLiteIntArray* size) {
+  const Call call(false);
   TfLiteHost* host = From(context);
   const auto index = static_cast<int>(tensor - host->tensors_.data());
   host->resized_.push_back(index);
@@ -201,6 +227,7 @@ void TfLiteHost::SetDims(int tensor, const std::vector<int>& dims) {
 // Replaces each run of neighbours in the plan that are all in `nodes` by a kernel of the delegate.
 TfLiteStatus TfLiteHost::Replace(TfLiteContext* context, TfLiteRegistration registration, const TfLiteIntArray* nodes,
                                  TfLiteDelegate* delegate) {
+  const Call call(false);
   TfLiteHost* host = From(context);
   const std::vector<int> claimed(nodes->data, nodes->data + nodes->size);
   const std::vector<int> old_plan = host->plan_;
@@ -260,7 +287,8 @@ void TfLiteHost::ReplaceRun(const std::vector<int>& nodes, const TfLiteRegistrat
   std::vector<int> inputs = AsIntArray(read);
   std::vector<int> outputs = AsIntArray(kept);
   const TfLiteDelegateParams params = {delegate, IntArray(&replaced), IntArray(&inputs), IntArray(&outputs)};
-  void* const user_data = registration.init(&context_, reinterpret_cast<const char*>(&params), sizeof(params));
+  const auto* buffer = reinterpret_cast<const char*>(&params);
+  void* const user_data = CallDelegate(registration.init, &context_, buffer, sizeof(params));
   nodes_.back().node.user_data = user_data;
 }
 
@@ -275,7 +303,7 @@ TfLiteStatus TfLiteHost::AllocateTensors() {
   for (const int index : plan_) {
     Node& node = nodes_[index];
     if (node.registration.prepare == nullptr) continue;
-    if (node.registration.prepare(&context_, &node.node) != kTfLiteOk) return kTfLiteError;
+    if (CallDelegate(node.registration.prepare, &context_, &node.node) != kTfLiteOk) return kTfLiteError;
   }
   MoveTables();
   std::vector<int> visible = inputs_;
@@ -300,7 +328,7 @@ TfLiteStatus TfLiteHost::Invoke() {
   for (const int index : plan_) {
     Node& node = nodes_[index];
     if (node.registration.invoke == nullptr) return kTfLiteError;  // an op that nobody can run
-    if (node.registration.invoke(&context_, &node.node) != kTfLiteOk) return kTfLiteError;
+    if (CallDelegate(node.registration.invoke, &context_, &node.node) != kTfLiteOk) return kTfLiteError;
   }
   return kTfLiteOk;
 }

@@ -64,6 +64,8 @@ class TfLiteHost {
   const std::string& reports() const { return reports_; }       // all errors, one after the other
   const std::vector<int>& resized() const { return resized_; }  // tensors that ResizeTensor was called for
   void FailResizes() { resizes_fail_ = true; }
+  // Whether this thread is in the delegate's code, of those that call each other.
+  static bool IsInDelegate();
   // Older runtimes have a smaller TfLiteRegistration, of kWords pointers.
   template <int kWords>
   void SetRegistrationWords() {

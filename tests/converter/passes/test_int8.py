@@ -362,6 +362,17 @@ class TestReadInt8:
         rewritten = rewrite_and_compare(graph.finish(y), random_int8(x.dims), numpy_reference=False)
         assert kinds(rewritten) == ["DEQUANTIZE", "BnnConv2D"]
 
+    @pytest.mark.parametrize(("words", "expected"), [(1 << 17, []), ((1 << 17) + 1, ["DEQUANTIZE"])])
+    def test_sums_that_32_bits_may_not_hold_stay_float32(self, words: int, expected: list[str]) -> None:
+        graph = Int8Graph()
+        x = graph.int8_input((1, 32 * words), 0.5, 7)
+        y = graph.add_tensor("y", (1, 2))
+        ones = graph.add_constant("ones", np.ones(2, np.float32))
+        weights = graph.add_constant("weights", np.zeros((2, words), np.int32))
+        options = {"channels_in": 32 * words, "activation": 0, "pre_activation": 0}
+        graph.add_op("BnnFullyConnected", [graph.dequantize(x), weights, ones, ones], [y], options)
+        assert kinds(rewrite(graph.finish(y))[1]) == [*expected, "BnnFullyConnected"]
+
     def test_operand_of_a_step(self) -> None:
         graph = Int8Graph()
         bits = graph.add_input("bits", (2, 4, 4, 1), np.int32)
