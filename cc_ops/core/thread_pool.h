@@ -81,12 +81,12 @@ class ThreadPool {
   static constexpr int kMostRanges = 16;
 
   // What waiting workers read has a cache line of its own, as has what working threads write.
-  char apart_[64];
+  [[maybe_unused]] char apart_[64];
   std::atomic<std::uint32_t> state_{0};  // see the .cc file
   Call call_ = nullptr;                  // the current ParallelFor's, as are those below
   const void* context_ = nullptr;
   int range_count_ = 0;
-  char also_apart_[64];
+  [[maybe_unused]] char also_apart_[64];
   Range ranges_[kMostRanges];
 };
 
