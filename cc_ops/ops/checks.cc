@@ -40,6 +40,16 @@ std::int64_t CheckedElements(const char* what, const std::vector<int>& dims) {
   return elements;
 }
 
+std::int64_t CheckedElements(const TensorInfo& x) {
+  const std::int64_t elements = CheckedElements("the input", x.dims);
+  const auto bytes = static_cast<std::size_t>(elements) * BytesOf(x.type);
+  if (x.constant != nullptr && x.constant_bytes != bytes) {
+    Refuse("the input holds %zu bytes; expected %zu for the shape %s", x.constant_bytes, bytes,
+           ShapeText(x.dims).c_str());
+  }
+  return elements;
+}
+
 void CheckInputCount(const std::vector<TensorInfo>& inputs, int expected, int or_expected) {
   CheckCount("inputs", inputs, expected, or_expected);
   for (const TensorInfo& input : inputs) {
@@ -68,7 +78,7 @@ void CheckQuantization(const char* what, const TensorInfo& tensor) {
 void CheckPackedImage(const TensorInfo& x, int channels) {
   if (x.type != ElementType::kInt32) Refuse("the input is %s; expected int32 words", NameOf(x.type));
   CheckRank("the input", x, 4);
-  CheckedElements("the input", x.dims);
+  CheckedElements(x);
   if (x.dims[3] != WordsFor(channels)) {
     Refuse("the input has the shape %s; expected %d words last, for channels_in %d", ShapeText(x.dims).c_str(),
            WordsFor(channels), channels);

@@ -28,7 +28,7 @@ class Conv2DOp : public Op {
     CheckTensors(inputs, outputs, options_.epilogue);
     const TensorInfo& x = inputs[0];
     CheckRank("the input", x, 4);
-    CheckedElements("the input", x.dims);
+    CheckedElements(x);
     const KernelShape kernel = CheckedKernel(x, inputs[1]);
     const Window vertical = options_.window.Vertical(x.dims[1], inputs[1].dims[1]);
     const Window horizontal = options_.window.Horizontal(x.dims[2], inputs[1].dims[2]);

@@ -29,6 +29,7 @@ class Dequantize : public Op {
       plus_ = RoundToInt8(1.0f, outputs[0].scale, outputs[0].zero_point);
       minus_ = RoundToInt8(-1.0f, outputs[0].scale, outputs[0].zero_point);
     }
+    CheckedElements(x);
     if (x.rank() < 1 || x.last_dim() != WordsFor(channels_)) {
       Refuse("the input has the shape %s; expected %d words last, for %d channels", ShapeText(x.dims).c_str(),
              WordsFor(channels_), channels_);

@@ -27,7 +27,7 @@ class FullyConnectedOp : public Op {
     y.back() = kernel.channels_out;
     CheckedElements("the output", y);
     if (!conv_) conv_.emplace(resources.kernels, DescribeLayer(inputs, outputs, kernel, epilogue_, 0));
-    conv_->Resize(CheckedElements("the input", x.dims) / row, Window(), Window(), resources.threads,
+    conv_->Resize(CheckedElements(x) / row, Window(), Window(), resources.threads,
                   CheckOperands(inputs, epilogue_, y, false));
     return OutputDims(outputs, y);
   }
@@ -56,7 +56,7 @@ class FullyConnectedOp : public Op {
 
   // The dimensions of x with the last one standing for a row: kept when x's last dimension is a row, else [rows, .].
   static Dims RowDims(const TensorInfo& x, int row) {
-    const std::int64_t elements = CheckedElements("the input", x.dims);
+    const std::int64_t elements = CheckedElements(x);
     if (x.rank() >= 1 && x.last_dim() == row) return x.dims;
     std::int64_t tail = 1;
     for (int axis = x.rank() - 1; axis >= 0 && tail < row; --axis) tail *= x.dims[axis];

@@ -29,7 +29,7 @@ class MaxPool2DOp : public Op {
     if (x.type != ElementType::kInt32) Refuse("the input is %s; expected int32 words", NameOf(x.type));
     if (output != ElementType::kInt32) Refuse("the output is %s; expected int32 words", NameOf(output));
     CheckRank("the input", x, 4);
-    CheckedElements("the input", x.dims);
+    CheckedElements(x);
     batch_ = x.dims[0];
     words_ = x.dims[3];
     if (inputs.size() == 2) {

@@ -30,7 +30,7 @@ class Quantize : public Op {
     zero_point_ = x.zero_point;
     channels_ = x.last_dim();
     if (channels_ < 1) Refuse("the input has the shape %s; expected at least 1 channel", ShapeText(x.dims).c_str());
-    rows_ = CheckedElements("the input", x.dims) / channels_;
+    rows_ = CheckedElements(x) / channels_;
     scaled_ = inputs.size() == 3;
     if (scaled_) {
       if (type_ != ElementType::kFloat32) {

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "support/expect_refusal.h"
 #include "support/op_harness.h"
@@ -158,6 +162,47 @@ TEST(OpTest, OnlyOpsOfLarqComputeEngineGoWithoutOptions) {
   EXPECT_NE(MakeOp("LceDequantize", nullptr, 0), nullptr);
   EXPECT_REFUSAL(MakeOp("LceBMaxPool2d", nullptr, 0), "the option \"filter_height\" is missing");
   EXPECT_REFUSAL(MakeOp("BnnQuantize", nullptr, 0), "the options are no flexbuffer map of integers");
+}
+
+// A runtime compares the bytes of a constant with its shape, but not where the file calls it sparse.
+TEST(OpTest, RefusesAConstantXThatEndsEarly) {
+  const std::vector<Word> words(64, 0);
+  const auto constant = [&](std::vector<int> dims, std::size_t count) {
+    TensorInfo info = Constant(ElementType::kInt32, std::move(dims), words);
+    info.constant_bytes = count * sizeof(Word);
+    return info;
+  };
+  const std::map<std::string, std::vector<TensorInfo>> parameters = {
+      {"BnnDequantize", {}},
+      {"BnnConv2D", {constant({3, 1, 1, 2}, 6), constant({3}, 3)}},
+      {"BnnDepthwiseConv2D", {constant({1, 1, 2}, 2), constant({40}, 40)}},
+      {"BnnFullyConnected", {constant({3, 2}, 6), constant({3}, 3)}},
+      {"BnnTransposeConv2D", {constant({3, 1, 1, 2}, 6), constant({3}, 3)}},
+      {"BnnMaxPool2D", {}},
+      {"LceDequantize", {}},
+      {"LceBconv2d", {constant({3, 1, 1, 2}, 6), constant({3}, 3), constant({3}, 3), constant({3}, 3)}},
+      {"LceBMaxPool2d", {}},
+  };
+  OpHarness harness;
+  for (const auto& [name, others] : parameters) {
+    SCOPED_TRACE(name);
+    const bool from_larq = kLceOps.count(name) > 0;
+    const std::unique_ptr<Op> op = MakeOpWith(name.c_str(), from_larq ? kLceOps.at(name) : kOps.at(name));
+    const bool unpacks = name == "BnnDequantize" || name == "LceDequantize";
+    const TensorInfo y = Variable(unpacks ? ElementType::kFloat32 : ElementType::kInt32, {1, 2, 2, 40});
+    std::vector<TensorInfo> inputs = others;
+    if (name == "LceBconv2d") inputs[1].absent = inputs[2].absent = true;
+    inputs.insert(inputs.begin(), constant({1, 2, 2, 2}, 7));
+    EXPECT_REFUSAL(harness.Prepare(op.get(), inputs, {y}),
+                   "the input holds 28 bytes; expected 32 for the shape [1, 2, 2, 2]");
+    inputs[0] = constant({1, 2, 2, 2}, 8);
+    EXPECT_NO_THROW(harness.Prepare(op.get(), inputs, {y}));
+  }
+  const std::unique_ptr<Op> quantize = MakeOpWith("BnnQuantize", kOps.at("BnnQuantize"));
+  TensorInfo x = Variable(ElementType::kInt8, {2, 40});
+  x.constant = words.data();
+  x.constant_bytes = 79;
+  EXPECT_REFUSAL(harness.Prepare(quantize.get(), {x}, ElementType::kInt32), "the input holds 79 bytes; expected 80");
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Arrays that touch an unmapped page, so that an access past that end stops the test at once.
 //
 // A test of a kernel runs twice: with Edge::kAfter the array ends where the unmapped page begins, with Edge::kBefore it
-// begins where one ends.
+// begins where one ends. Under AddressSanitizer an array is a block of the heap instead, which it guards at both ends.
 #ifndef KERAS_BNN_TESTS_SUPPORT_GUARDED_ARRAY_H_
 #define KERAS_BNN_TESTS_SUPPORT_GUARDED_ARRAY_H_
 
@@ -15,6 +15,14 @@
 #include <utility>
 #include <vector>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define KERAS_BNN_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#define KERAS_BNN_ADDRESS_SANITIZER __has_feature(address_sanitizer)
+#else
+#define KERAS_BNN_ADDRESS_SANITIZER 0
+#endif
+
 namespace keras_bnn {
 
 enum class Edge { kBefore, kAfter };
@@ -24,6 +32,9 @@ constexpr Edge kEdges[] = {Edge::kBefore, Edge::kAfter};
 template <typename T>
 class GuardedArray {
  public:
+#if KERAS_BNN_ADDRESS_SANITIZER
+  GuardedArray(std::size_t size, Edge) : size_(size), data_(new T[size]()) {}
+#else
   GuardedArray(std::size_t size, Edge edge) : size_(size) {
     const auto page = sysconf(_SC_PAGESIZE);
     const std::size_t inside = (size * sizeof(T) + page - 1) / page * page;
@@ -35,6 +46,7 @@ class GuardedArray {
     const std::size_t before = edge == Edge::kAfter ? inside - size * sizeof(T) : 0;
     data_ = reinterpret_cast<T*>(mapping_ + page + before);
   }
+#endif
 
   GuardedArray(const std::vector<T>& values, Edge edge) : GuardedArray(values.size(), edge) {
     std::copy(values.begin(), values.end(), data_);
@@ -44,14 +56,18 @@ class GuardedArray {
       : size_(other.size_),
         mapped_(other.mapped_),
         mapping_(std::exchange(other.mapping_, nullptr)),
-        data_(other.data_) {}
+        data_(std::exchange(other.data_, nullptr)) {}
 
   GuardedArray(const GuardedArray&) = delete;
   GuardedArray& operator=(const GuardedArray&) = delete;
   GuardedArray& operator=(GuardedArray&&) = delete;
 
   ~GuardedArray() {
+#if KERAS_BNN_ADDRESS_SANITIZER
+    delete[] data_;
+#else
     if (mapping_ != nullptr) munmap(mapping_, mapped_);
+#endif
   }
 
   T* data() { return data_; }
@@ -71,8 +87,8 @@ class GuardedArray {
   }
 
   std::size_t size_;
-  std::size_t mapped_;
-  unsigned char* mapping_;
+  std::size_t mapped_ = 0;
+  unsigned char* mapping_ = nullptr;
   T* data_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 namespace keras_bnn {
 namespace {
@@ -39,6 +40,15 @@ template <typename Function, typename... Arguments>
 auto CallDelegate(const Function& function, const Arguments&... arguments) {
   const Call call(true);
   return function(arguments...);
+}
+
+// The most there are where the product fits no size_t, as that of a negative dimension.
+std::size_t BytesOf(TfLiteType type, const std::vector<int>& dims) {
+  std::size_t bytes = type == kTfLiteFloat32 || type == kTfLiteInt32 ? 4 : 1;
+  for (const int dim : dims) {
+    if (dim < 0 || __builtin_mul_overflow(bytes, static_cast<std::size_t>(dim), &bytes)) return ~std::size_t{0};
+  }
+  return bytes;
 }
 
 TfLiteIntArray* IntArray(std::vector<int>* array) { return reinterpret_cast<TfLiteIntArray*>(array->data()); }
@@ -86,11 +96,11 @@ int TfLiteHost::AddTensor(const char* name, TfLiteType type, const std::vector<i
   TfLiteTensor tensor = {};  // NOLINT(bugprone-invalid-enum-default-initialization): both enums are set below
   tensor.type = type;
   tensor.allocation_type = kArenaAllocated;
+  tensor.bytes = BytesOf(type, dims);
   tensors_.push_back(tensor);
   dims_.push_back(AsIntArray(dims));
   data_.emplace_back();
   names_.emplace_back(name);
-  MoveTables();
   return static_cast<int>(tensors_.size()) - 1;
 }
 
@@ -105,6 +115,10 @@ int TfLiteHost::AddConstantBytes(const char* name, TfLiteType type, const std::v
   return tensor;
 }
 
+void TfLiteHost::SetQuantization(int tensor, float scale, std::int32_t zero_point) {
+  tensors_[tensor].params = {scale, zero_point};
+}
+
 void TfLiteHost::AddNode(const char* custom_name, const std::vector<int>& inputs, const std::vector<int>& outputs,
                          const std::vector<std::uint8_t>& options) {
   Node node;
@@ -114,7 +128,6 @@ void TfLiteHost::AddNode(const char* custom_name, const std::vector<int>& inputs
   node.options = options;
   plan_.push_back(static_cast<int>(nodes_.size()));
   nodes_.push_back(std::move(node));
-  MoveTables();
 }
 
 void TfLiteHost::AddCopyNode(int from, int to) {
@@ -212,14 +225,16 @@ TfLiteStatus TfLiteHost::ResizeTensor(TfLiteContext* context, TfLiteTensor* tens
   TfLiteHost* host = From(context);
   const auto index = static_cast<int>(tensor - host->tensors_.data());
   host->resized_.push_back(index);
-  if (!host->resizes_fail_) host->SetDims(index, {size->data, size->data + size->size});
+  const bool fails = host->resizes_fail_ || tensor->allocation_type == kTfLiteMmapRo;
+  if (!fails) host->SetDims(index, {size->data, size->data + size->size});
   std::free(size);
-  return host->resizes_fail_ ? kTfLiteError : kTfLiteOk;
+  return fails ? kTfLiteError : kTfLiteOk;
 }
 
 void TfLiteHost::SetDims(int tensor, const std::vector<int>& dims) {
   dims_[tensor] = AsIntArray(dims);
   tensors_[tensor].dims = IntArray(&dims_[tensor]);
+  tensors_[tensor].bytes = BytesOf(tensors_[tensor].type, dims);
   tensors_[tensor].data = nullptr;  // until tensors are allocated again
   data_[tensor].reset();
 }
@@ -265,9 +280,11 @@ void TfLiteHost::ReplaceRun(const std::vector<int>& nodes, const TfLiteRegistrat
     const Node& original = nodes_[node];
     for (std::size_t i = 1; i < original.inputs.size(); ++i) {
       const int input = original.inputs[i];
+      if (input == kTfLiteOptionalTensor) continue;
       if (!Contains(written, input) && !Contains(read, input)) read.push_back(input);
     }
-    written.insert(written.end(), original.outputs.begin() + 1, original.outputs.end());
+    std::copy_if(original.outputs.begin() + 1, original.outputs.end(), std::back_inserter(written),
+                 [](int output) { return output != kTfLiteOptionalTensor; });
   }
   for (const int tensor : written) {
     if (IsReadOutside(tensor, nodes)) kept.push_back(tensor);
@@ -295,10 +312,12 @@ void TfLiteHost::ReplaceRun(const std::vector<int>& nodes, const TfLiteRegistrat
 TfLiteStatus TfLiteHost::ResizeInput(int tensor, const std::vector<int>& dims) {
   if (!Contains(inputs_, tensor)) return kTfLiteError;
   SetDims(tensor, dims);
+  allocated_ = false;
   return kTfLiteOk;
 }
 
 TfLiteStatus TfLiteHost::AllocateTensors() {
+  allocated_ = false;
   MoveTables();
   for (const int index : plan_) {
     Node& node = nodes_[index];
@@ -315,16 +334,17 @@ TfLiteStatus TfLiteHost::AllocateTensors() {
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     TfLiteTensor& tensor = tensors_[i];
     if (tensor.allocation_type == kTfLiteMmapRo || !Contains(visible, static_cast<int>(i))) continue;
-    tensor.bytes = tensor.type == kTfLiteFloat32 || tensor.type == kTfLiteInt32 ? 4 : 1;
-    for (int axis = 0; axis < tensor.dims->size; ++axis) tensor.bytes *= tensor.dims->data[axis];
+    if (tensor.bytes > most_tensor_bytes_) return kTfLiteError;
     data_[i] = std::make_unique<GuardedArray<unsigned char>>(tensor.bytes, Edge::kAfter);
     std::fill(data_[i]->begin(), data_[i]->end(), static_cast<unsigned char>(0xa5));
     tensor.data = data_[i]->data();
   }
+  allocated_ = true;
   return kTfLiteOk;
 }
 
 TfLiteStatus TfLiteHost::Invoke() {
+  if (!allocated_) return kTfLiteError;
   for (const int index : plan_) {
     Node& node = nodes_[index];
     if (node.registration.invoke == nullptr) return kTfLiteError;  // an op that nobody can run

@@ -2,7 +2,9 @@
 // kernels.
 //
 // It is as unkind as the real ones: original nodes can be read only while a delegate is applied, tables of nodes and
-// tensors move, tensors inside a partition have no data, and the others end at an unmapped page.
+// tensors move, tensors inside a partition have no data, and the others end at an unmapped page. It believes a file as
+// little as they do: constants keep their size, and nothing runs before all
+// tensors have their memory.
 #ifndef KERAS_BNN_TESTS_SUPPORT_TFLITE_HOST_H_
 #define KERAS_BNN_TESTS_SUPPORT_TFLITE_HOST_H_
 
@@ -30,6 +32,9 @@ class TfLiteHost {
   int AddConstant(const char* name, TfLiteType type, const std::vector<int>& dims, const std::vector<T>& values) {
     return AddConstantBytes(name, type, dims, values.data(), values.size() * sizeof(T));
   }
+  int AddConstantBytes(const char* name, TfLiteType type, const std::vector<int>& dims, const void* data,
+                       std::size_t bytes);
+  void SetQuantization(int tensor, float scale, std::int32_t zero_point);
   void AddNode(const char* custom_name, const std::vector<int>& inputs, const std::vector<int>& outputs,
                const std::vector<std::uint8_t>& options);
   // An op that the runtime has itself: copies a tensor.
@@ -55,10 +60,13 @@ class TfLiteHost {
     ReadBytes(tensor, values.data(), values.size() * sizeof(T));
     return values;
   }
+  void WriteBytes(int tensor, const void* data, std::size_t bytes);
+  void ReadBytes(int tensor, void* data, std::size_t bytes) const;
 
   // What happened.
   std::vector<int> Dims(int tensor) const;
   bool HasData(int tensor) const;
+  std::size_t TensorBytes(int tensor) const;
   int PartitionCount() const;
   std::vector<std::string> ProfilingStrings() const;            // what a profiler adds to the name of each partition
   const std::string& reports() const { return reports_; }       // all errors, one after the other
@@ -75,6 +83,8 @@ class TfLiteHost {
         reinterpret_cast<decltype(context_.ReplaceNodeSubsetsWithDelegateKernels)>(
             reinterpret_cast<void (*)()>(replace));
   }
+  // Larger tensors are not allocated, as when memory runs out.
+  void SetMostTensorBytes(std::size_t bytes) { most_tensor_bytes_ = bytes; }
 
  private:
   struct Node;
@@ -99,11 +109,6 @@ class TfLiteHost {
     return Replace(context, registration, nodes, delegate);
   }
 
-  int AddConstantBytes(const char* name, TfLiteType type, const std::vector<int>& dims, const void* data,
-                       std::size_t bytes);
-  void WriteBytes(int tensor, const void* data, std::size_t bytes);
-  void ReadBytes(int tensor, void* data, std::size_t bytes) const;
-  std::size_t TensorBytes(int tensor) const;
   void SetDims(int tensor, const std::vector<int>& dims);
   void ReplaceRun(const std::vector<int>& nodes, const TfLiteRegistration& registration, TfLiteDelegate* delegate);
   bool IsReadOutside(int tensor, const std::vector<int>& nodes) const;
@@ -121,7 +126,9 @@ class TfLiteHost {
   std::vector<int> handed_plan_;  // laid out as a TfLiteIntArray
   std::vector<int> inputs_, outputs_;
   bool applying_ = false;
+  bool allocated_ = false;  // since the last change of a size
   bool resizes_fail_ = false;
+  std::size_t most_tensor_bytes_ = std::size_t{1} << 40;
   std::string reports_;
   std::vector<int> resized_;
 };
