@@ -23,8 +23,8 @@ struct TfLiteDelegate;
 struct TfLiteRegistration;
 struct LiteRtEnvironmentT;
 
-/* The delegate: the interpreter hands it runs of packed ops, and what is between the ops of a run stays in its own
-   memory. This is the fastest way.
+/* The delegate: the interpreter hands it runs of packed ops, and what is between the ops of a run stays in memory of its
+   own.
 
    Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The options are "isa",
    the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and "profile", "1" to time each op
