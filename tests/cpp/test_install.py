@@ -25,7 +25,7 @@ def litert() -> Path:
     package = pytest.importorskip("ai_edge_litert")
     library = Path(package.__file__).with_name("libLiteRt.so")
     if not library.exists():
-        pytest.skip(f"{library} is not there: ai-edge-litert 2.1 or newer has it")
+        pytest.skip(f"{library} is not there: ai-edge-litert 2.1.6 or newer has it")
     return library
 
 

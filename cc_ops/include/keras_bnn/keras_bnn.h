@@ -23,8 +23,8 @@ struct TfLiteDelegate;
 struct TfLiteRegistration;
 struct LiteRtEnvironmentT;
 
-/* The delegate: the interpreter hands it runs of packed ops, and what is between the ops of a run stays in memory of its
-   own.
+/* The delegate: the interpreter hands it runs of packed ops, and what is between the ops of a run stays in memory of
+   its own.
 
    Creates a delegate, or returns NULL and hands the reason to report_error (which may be NULL). The options are "isa",
    the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and "profile", "1" to time each op
@@ -45,7 +45,7 @@ KERAS_BNN_EXPORT int KerasBnnOpCount(void);
 KERAS_BNN_EXPORT const char* KerasBnnOpName(int index);
 KERAS_BNN_EXPORT const struct TfLiteRegistration* KerasBnnOpRegistration(int index);
 
-/* Makes the models that LiteRT (2.1 or newer) compiles in an environment from now on run their packed ops with
+/* Makes the models that LiteRT (2.1.6 or newer) compiles in an environment from now on run their packed ops with
    delegates of this library. `find_function` returns the address of a function of LiteRT by its name, as dlsym does.
    Returns 1; or 0, and hands the reason to report_error (which may be NULL). */
 KERAS_BNN_EXPORT int KerasBnnRegisterAccelerator(struct LiteRtEnvironmentT* environment,
