@@ -1,7 +1,7 @@
 // The delegate inside LiteRT's CompiledModel, which takes delegates from the accelerators of its environment.
 //
-// The functions below are those of libLiteRt from 2.1 on, declared by ourselves; names follow litert/c. CreateDelegate
-// is handed no data of ours, only the accelerator, by which it is found again.
+// The functions below are those of libLiteRt from 2.1.6 on, declared by ourselves; names follow litert/c.
+// CreateDelegate is handed no data of ours, only the accelerator, by which it is found again.
 #include <cstdio>
 #include <list>
 #include <mutex>
@@ -48,7 +48,7 @@ using Find = void* (*)(const char* name);
 template <typename Function>
 void Look(Find find, const char* name, Function** function) {
   *function = reinterpret_cast<Function*>(find(name));
-  if (*function == nullptr) Refuse("LiteRT has no function %s; expected LiteRT 2.1 or newer", name);
+  if (*function == nullptr) Refuse("LiteRT has no function %s; expected LiteRT 2.1.6 or newer", name);
 }
 
 Functions FindFunctions(Find find) {
@@ -60,6 +60,8 @@ Functions FindFunctions(Find find) {
   Look(find, "LiteRtSetDelegateFunction", &functions.set_delegate);
   Look(find, "LiteRtRegisterAccelerator", &functions.add);
   Look(find, "LiteRtWrapDelegate", &functions.wrap);
+  void (*destroy_wrapper)(WrapperHandle*) = nullptr;  // new in 2.1.6: before, functions of these names had other forms
+  Look(find, "LiteRtDestroyDelegateWrapper", &destroy_wrapper);
   return functions;
 }
 

@@ -1,4 +1,4 @@
-// Runs a packed .tflite file with LiteRT's CompiledModel (2.1 or newer), through its C API.
+// Runs a packed .tflite file with LiteRT's CompiledModel (2.1.6 or newer), through its C API.
 //
 // LiteRT is loaded while the program runs, so that this compiles without it. A program that has LiteRT's headers
 // includes litert/c/litert_compiled_model.h and its like, links libLiteRt, and calls the same functions directly.

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from support.programs import run
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-def run(*command: object, **options: object) -> str:
-    """Runs a command, and returns what it prints; fails with that where the command fails."""
-    texts = [str(part) for part in command]
-    done = subprocess.run(texts, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)  # type: ignore[call-overload]
-    assert done.returncode == 0, f"{' '.join(texts)}\n{done.stdout}"
-    return done.stdout
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +21,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cpp")
     # Not optimized: that compiles in half the time, and gives the same bits.
     flags = ("-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0")
-    # A folder that is none of a distribution's, and that no default of the compilers or of CMake names.
-    where = ("-DCMAKE_INSTALL_LIBDIR=lib64/deep", f"-DCMAKE_INSTALL_PREFIX={folder / 'installed'}")
+    where = ("-DCMAKE_INSTALL_LIBDIR=lib", f"-DCMAKE_INSTALL_PREFIX={folder / 'installed'}")
     run("cmake", "-S", PROJECT / "cc_ops", "-B", folder / "build", "-G", "Ninja", *flags, *where)
     run("cmake", "--build", folder / "build")
     run("cmake", "--install", folder / "build")

@@ -25,8 +25,8 @@ struct TfLiteDelegate;
 struct TfLiteRegistration;
 struct LiteRtEnvironmentT;
 
-/* The delegate: the interpreter hands it runs of packed ops, and what is between the ops of a run stays in its own
-   memory. This is the fastest way.
+/* The delegate: the interpreter hands it runs of packed ops, and what is between the ops of a run stays in memory of
+   its own.
 
    Creates a delegate, or hands the reason to report_error and returns NULL. Where report_error is NULL, as TFLite's
    TfLiteExternalDelegateCreate passes it, the runtime that the delegate is applied to reports the reason and fails.
@@ -48,7 +48,7 @@ KERAS_BNN_EXPORT int KerasBnnOpCount(void);
 KERAS_BNN_EXPORT const char* KerasBnnOpName(int index);
 KERAS_BNN_EXPORT const struct TfLiteRegistration* KerasBnnOpRegistration(int index);
 
-/* Makes the models that LiteRT (2.1 or newer) compiles in an environment from now on run their packed ops with
+/* Makes the models that LiteRT (2.1.6 or newer) compiles in an environment from now on run their packed ops with
    delegates of this library. `find_function` returns the address of a function of LiteRT by its name, as dlsym does.
    Returns 1; or 0, and hands the reason to report_error (which may be NULL). */
 KERAS_BNN_EXPORT int KerasBnnRegisterAccelerator(struct LiteRtEnvironmentT* environment,

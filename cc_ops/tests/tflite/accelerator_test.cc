@@ -68,6 +68,11 @@ int Wrap(TfLiteDelegate* delegate, void (*destroy)(TfLiteDelegate*), FakeWrapper
   return 0;
 }
 
+void DestroyWrapper(FakeWrapper* wrapper) {
+  wrapper->destroy(wrapper->delegate);
+  delete wrapper;
+}
+
 template <auto member, typename Value>
 int Set(FakeAccelerator* accelerator, Value value) {
   accelerator->*member = value;
@@ -89,6 +94,7 @@ void* Find(const char* name) {
   if (text == "LiteRtSetDelegateFunction") return Setter<&FakeAccelerator::create_delegate>();
   if (text == "LiteRtRegisterAccelerator") return reinterpret_cast<void*>(&Register);
   if (text == "LiteRtWrapDelegate") return reinterpret_cast<void*>(&Wrap);
+  if (text == "LiteRtDestroyDelegateWrapper") return reinterpret_cast<void*>(&DestroyWrapper);
   ADD_FAILURE() << name;
   return nullptr;
 }
@@ -147,10 +153,7 @@ TEST_F(AcceleratorTest, MakesADelegateForEachModel) {
   }
   EXPECT_NE(wrappers[0]->delegate, wrappers[1]->delegate);
   DestroyEnvironment();  // earlier than what is made in it
-  for (FakeWrapper* wrapper : wrappers) {
-    wrapper->destroy(wrapper->delegate);
-    delete wrapper;
-  }
+  for (FakeWrapper* wrapper : wrappers) DestroyWrapper(wrapper);
 }
 
 TEST_F(AcceleratorTest, MakesNoDelegateForAnAcceleratorThatIsNotOurs) {
@@ -170,11 +173,13 @@ TEST_F(AcceleratorTest, ADelegateThatCannotBeWrappedIsDestroyed) {
 }
 
 TEST_F(AcceleratorTest, RefusesALiteRtWithoutTheFunctions) {
-  for (const char* name : {"LiteRtCreateAccelerator", "LiteRtSetDelegateFunction", "LiteRtWrapDelegate"}) {
+  for (const char* name :
+       {"LiteRtCreateAccelerator", "LiteRtSetDelegateFunction", "LiteRtWrapDelegate", "LiteRtDestroyDelegateWrapper"}) {
     missing = name;
     last_report.clear();
     EXPECT_EQ(RegisterOurs(), 0);
-    EXPECT_EQ(last_report, "keras-bnn: LiteRT has no function " + std::string(name) + "; expected LiteRT 2.1 or newer");
+    EXPECT_EQ(last_report,
+              "keras-bnn: LiteRT has no function " + std::string(name) + "; expected LiteRT 2.1.6 or newer");
   }
 }
 
