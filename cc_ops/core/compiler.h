@@ -7,7 +7,11 @@
 #define KERAS_BNN_ALWAYS_INLINE inline __attribute__((always_inline))
 #define KERAS_BNN_NEVER_INLINE __attribute__((noinline))
 #define KERAS_BNN_UNREACHABLE() __builtin_unreachable()
+#if defined(__MINGW32__) && !defined(__clang__)  // whose printf is GNU's in C++, and whose attribute is Microsoft's
+#define KERAS_BNN_LIKE_PRINTF(text, values) __attribute__((format(gnu_printf, text, values)))
+#else
 #define KERAS_BNN_LIKE_PRINTF(text, values) __attribute__((format(printf, text, values)))
+#endif
 #else
 #define KERAS_BNN_ALWAYS_INLINE __forceinline
 #define KERAS_BNN_NEVER_INLINE __declspec(noinline)

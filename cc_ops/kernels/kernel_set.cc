@@ -1,6 +1,6 @@
 #include "kernels/kernel_set.h"
 
-#if defined(_M_X64)
+#if defined(_MSC_VER)
 #include <intrin.h>
 #elif defined(__arm__) && defined(__linux__)
 #include <asm/hwcap.h>
@@ -22,7 +22,7 @@ namespace {
 
 bool Always() { return true; }
 
-#if defined(_M_X64)
+#if defined(_MSC_VER) && defined(_M_X64)
 // Whether the CPU has the instructions of bits of cpuid's leaf 1 (ecx) and leaf 7 (ebx, ecx), and the operating system
 // keeps the registers of bits of XCR0.
 #if defined(__clang__)

@@ -49,7 +49,7 @@ def box(clip_value: float = 1.0) -> Callable:
 
 
 def tent(x: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(x) <= 1, 2 - 2 * np.abs(x), 0)
+    return np.where(np.abs(x) <= 1, 2 - 2 * np.abs(x), np.zeros_like(x))
 
 
 def swish(beta: float) -> Callable:

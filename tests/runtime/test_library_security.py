@@ -65,6 +65,10 @@ def test_stack_overwritten_ends_the_process(called: list[str]) -> None:
     assert any(name.startswith("__stack_chk_fail@") for name in called)
 
 
+def test_calls_of_the_c_library_are_checked(called: list[str]) -> None:
+    assert any(name.startswith("__vsnprintf_chk@") for name in called)
+
+
 def test_no_memory_is_both_written_and_executed() -> None:
     headers = _printed("readelf", "--wide", "--segments")
     segments = re.findall(r"^ +(LOAD|GNU_STACK|GNU_RELRO) .*0x\w+ +0x\w+ ([R ][W ][E ]) ", headers, re.MULTILINE)
