@@ -41,7 +41,7 @@ class Pi:
         self.architecture = architecture
         self.folder = folder
         self.doctor = ""  # what `keras-bnn doctor` printed
-        self._root = root
+        self.root = root
         self.inside = f"/{folder.relative_to(root)}"
 
     def run(self, *lines: str, **environment: str) -> str:
@@ -58,7 +58,7 @@ class Pi:
         }
         command = [
             "chroot",
-            self._root,
+            self.root,
             "/bin/bash",
             "-euo",
             "pipefail",
@@ -68,6 +68,12 @@ class Pi:
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
         return done.stdout
+
+
+def _debian_numpy(root: Path) -> str:
+    """The version of the userland's own numpy."""
+    (metadata,) = root.glob("usr/lib/python3/dist-packages/numpy-*.egg-info")
+    return metadata.name.split("-")[1].removesuffix(".egg")
 
 
 @pytest.fixture(scope="module", params=["aarch64", "armv7l"])
@@ -84,7 +90,8 @@ def pi(request: pytest.FixtureRequest) -> Iterator[Pi]:
             for file in () if pattern.startswith("dist/") else sorted(_PROJECT.glob(pattern)):
                 shutil.copy(file, folder)
         platforms = [f"--platform={platform}" for platform in _PLATFORMS[architecture]]
-        wanted = [wheel] if architecture == "aarch64" else ["--no-deps", "tflite-runtime>=2.14", "flatbuffers"]
+        numpy = f"numpy=={_debian_numpy(root)}"
+        wanted = [wheel, numpy] if architecture == "aarch64" else ["--no-deps", "tflite-runtime>=2.14", "flatbuffers"]
         download = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--python-version=311"]
         subprocess.run([*download, f"--dest={folder}/registry", *platforms, *wanted], check=True)
         opened = Pi(architecture, root, folder)
@@ -102,6 +109,7 @@ def test_doctor(pi: Pi) -> None:
     width, runtime = {"aarch64": ("", "ai-edge-litert"), "armv7l": (", 32-bit", "tflite-runtime")}[pi.architecture]
     assert re.search(rf"^Python +3\.11\.\d+, Linux aarch64{width}$", pi.doctor, re.MULTILINE)
     assert re.search(rf"^runtime +{runtime} ", pi.doctor, re.MULTILINE)
+    assert re.search(rf"^numpy +{re.escape(_debian_numpy(pi.root))}$", pi.doctor, re.MULTILINE)
     assert re.search("^kernels chosen +(neon|sve2)$", pi.doctor, re.MULTILINE)
     assert {"neon", "scalar"} <= set(re.findall(r"^self-test, (\w+) +all outputs exact", pi.doctor, re.MULTILINE))
 
