@@ -84,7 +84,8 @@ def _check_tensor(tensor: Tensor) -> None:
     _require(tensor.record.type in TYPE_NAMES, "tensor {!r} has the type {}", tensor.name, tensor.record.type)
     size = element_bytes(tensor)
     if tensor.buffer is not None and size is not None and tensor.record.sparsity is None:
-        is_whole = tensor.buffer.nbytes == size * math.prod(tensor.dims)
+        shape = () if tensor.record.shape is None else tuple(tensor.record.shape)
+        is_whole = tensor.buffer.nbytes == size * math.prod(tensor.dims) and shape == tensor.dims
         _require(is_whole, "{} holds {} bytes", tensor, tensor.buffer.nbytes)
 
 

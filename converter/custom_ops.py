@@ -108,8 +108,7 @@ def decode_options(kind: str, data: Any) -> dict[str, int]:
     filled = dict(fill_options(kind, options))
     for key, value in filled.items():
         least, most = _least(kind, key, filled), _MOST.get(key, _INT32_MAX)
-        is_steps = key == "steps" and type(value) is int and _are_steps(value)
-        if not is_steps and not (type(value) is int and least <= value <= most):
+        if type(value) is not int or not (_are_steps(value) if key == "steps" else least <= value <= most):
             expected = "steps of docs/format.md" if key == "steps" else f"an integer from {least} to {most}"
             raise ValueError(
                 f"The option {key!r} of {kind} is {value!r}, expected {expected}: convert the float model again."

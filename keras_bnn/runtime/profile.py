@@ -37,7 +37,11 @@ def read_profile(delegate_pointer: int) -> list[OpProfile]:
     count = read(delegate_pointer, None, 0)
     ops = (OpProfileStruct * count)()
     read(delegate_pointer, ops, count)
-    return [OpProfile(op.partition, op.node, op.name.decode(), op.output.decode(), op.nanoseconds) for op in ops]
+    return [OpProfile(op.partition, op.node, _text(op.name), _text(op.output), op.nanoseconds) for op in ops]
+
+
+def _text(name: bytes) -> str:
+    return name.decode(errors="replace")  # as it stands in the file
 
 
 def measure_peak(x_bits: int = 1, num_threads: int = 1, isa: str | None = None) -> float:

@@ -41,7 +41,7 @@ from support.seed_files import seed_files
 
 from keras_bnn import cli
 from keras_bnn.cli import benchmark, convert, inspect, main, run  # noqa: F401  once, before the forks
-from keras_bnn.runtime import load_delegate, stock_runtime
+from keras_bnn.runtime import library, load_delegate, stock, stock_runtime
 
 cli._parser = functools.cache(cli._parser)  # takes as long as reading a small file
 
@@ -158,6 +158,8 @@ def fuzz(args: argparse.Namespace) -> int:
     sentences: Counter[str] = Counter()
     findings = 0
     number = args.first
+    if args.library is not None:
+        _use_library(args.library)
     limits = Limits(memory=None if args.no_memory_limit else Limits().memory)
     with _quiet_native_code():
         while number < args.first + args.cases and time.monotonic() < end:
@@ -183,6 +185,11 @@ def fuzz(args: argparse.Namespace) -> int:
     if args.sentences:
         Path(args.sentences).write_text("".join(f"{count:6} {text}\n" for text, count in sentences.most_common()))
     return findings
+
+
+def _use_library(path: str) -> None:
+    """Makes the runtimes load another build of the delegate."""
+    library.delegate_path = stock.delegate_path = lambda: path
 
 
 def _general(sentence: str) -> str:
@@ -236,6 +243,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--path", choices=PATHS, help="run this path alone")
     parser.add_argument("--keep", metavar="DIR", help="keep the files that were found here")
     parser.add_argument("--sentences", metavar="FILE", help="write all sentences with their counts")
+    parser.add_argument("--library", metavar="FILE", help="another libkeras_bnn.so, such as one with sanitizers")
     parser.add_argument("--no-memory-limit", action="store_true", help="for libraries built with sanitizers")
     return parser.parse_args()
 
