@@ -36,12 +36,13 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
 struct target {
   const char* name;
-  uint32_t begin, end;  // the markers' encodings
+  uint32_t begin, end;  // the first four bytes of the markers
 };
 
 static const struct target kTargets[] = {
     {"aarch64", 0xd5032c1fu, 0xd5032c3fu},  // hint #96, hint #97
     {"arm", 0xe320f0feu, 0xe320f0ffu},      // dbg #14, dbg #15 in A32
+    {"x86_64", 0x60801f0fu, 0x61801f0fu},   // nopl 0x60606060(%rax), nopl 0x61616161(%rax)
 };
 static const uint32_t kThumbBegin = 0x80fef3afu, kThumbEnd = 0x80fff3afu;  // the same in T32
 
@@ -80,7 +81,7 @@ static void Translated(qemu_plugin_id_t id, struct qemu_plugin_tb* block) {
     uint32_t word = 0;
     const size_t size = qemu_plugin_insn_size(instruction);
     memcpy(&word, qemu_plugin_insn_data(instruction), size < sizeof word ? size : sizeof word);
-    const bool is_arm = target != &kTargets[0];
+    const bool is_arm = target == &kTargets[1];
     if (word == target->begin || (is_arm && word == kThumbBegin)) {
       qemu_plugin_register_vcpu_insn_exec_cb(instruction, Begin, QEMU_PLUGIN_CB_NO_REGS, NULL);
       continue;
@@ -90,6 +91,7 @@ static void Translated(qemu_plugin_id_t id, struct qemu_plugin_tb* block) {
       continue;
     }
     qemu_plugin_register_vcpu_insn_exec_inline(instruction, QEMU_PLUGIN_INLINE_ADD_U64, &instructions, 1);
+    if (target != &kTargets[0]) continue;
     // Bits 28 to 25 of an A64 instruction are its class: 0010 SVE, with memory where bit 31 is set; x1x0 loads and
     // stores, those of vectors too; x111 vectors' arithmetic.
     const unsigned class = word >> 25 & 15;
@@ -108,7 +110,7 @@ __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t 
   }
   if (argc == 1 && strncmp(argv[0], "out=", 4) == 0) path = argv[0] + 4;
   if (target == NULL || path == NULL) {
-    fprintf(stderr, "The plugin counts on aarch64 and arm, and needs out=FILE.\n");
+    fprintf(stderr, "The plugin counts on aarch64, arm and x86_64, and needs out=FILE.\n");
     return 1;
   }
   qemu_plugin_register_vcpu_tb_trans_cb(id, Translated);

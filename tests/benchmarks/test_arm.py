@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,18 @@ def test_a_loss(arm: Any) -> None:
     assert arm.compare(result, STORED, Path("counts.json"), "conv") == []
 
 
+def test_a_gain_that_the_file_lacks(arm: Any) -> None:
+    result = copy.deepcopy(RESULT)
+    result["cases"]["conv"]["instructions"] = 89
+    (gain,) = arm.compare(result, STORED, Path("counts.json"), "")
+    assert gain.startswith("conv takes 89 instructions, 11.0 % fewer than the 100 of counts.json: write the file anew")
+
+
+def test_a_case_that_is_new(arm: Any) -> None:
+    (new,) = arm.compare(RESULT, {**STORED, "cases": {"dense": {"instructions": 1000}}}, Path("counts.json"), "")
+    assert new == "conv is a case, but not in counts.json: write the file anew."
+
+
 def test_a_case_that_is_gone(arm: Any) -> None:
     (loss,) = arm.compare({**RESULT, "cases": {}}, STORED, Path("counts.json"), "conv")
     assert loss == "conv is in counts.json, but no case any more: write the file anew."
@@ -149,30 +163,40 @@ def test_a_qemu_without_plugins(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to build in, on a machine that can count."""
-    folder = tmp_path_factory.mktemp("build")
-    result = run("--build", folder, "--counts-only", "--only", "max-pool")
-    if "apt-get install" in result.stderr:
-        pytest.skip(result.stderr.splitlines()[-1])
-    assert result.returncode == 0, result.stderr
+def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that returns a folder to build a target in, on a machine that can count; one for each compiler."""
+
+    @functools.cache
+    def make(triple: str) -> Path:
+        return tmp_path_factory.mktemp(triple)
+
+    @functools.cache
+    def folder(target: str) -> Path:
+        path = make("aarch64" if target == "sve2" else target)
+        result = run("--target", target, "--build", path, "--counts-only", "--only", "max-pool")
+        if "apt-get install" in result.stderr:
+            pytest.skip(result.stderr.splitlines()[-1])
+        assert result.returncode == 0, result.stderr
+        return path
+
     return folder
 
 
 @pytest.mark.arm
-def test_counts_are_not_above_the_stored_ones(build: Path) -> None:
-    stored = BENCHMARKS / "arm_counts.json"
-    result = run("--build", build, "--counts-only", "--compare", stored)
+@pytest.mark.parametrize("stored", sorted(BENCHMARKS.glob("arm/counts_*.json")), ids=lambda path: path.stem)
+def test_counts_are_the_stored_ones(stored: Path, build: Callable[[str], Path]) -> None:
+    target = stored.stem.removeprefix("counts_")
+    result = run("--target", target, "--build", build(target), "--counts-only", "--compare", stored)
     if "has counts of" in result.stdout:
         pytest.skip(result.stdout.splitlines()[-1])
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.arm
-def test_script(build: Path, tmp_path: Path) -> None:
+def test_script(build: Callable[[str], Path], tmp_path: Path) -> None:
     """Counts twice alike, and sees a loss."""
     figures = tmp_path / "arm.json"
-    options = ("--build", build, "--only", "dense 1024, to")
+    options = ("--build", build("aarch64"), "--only", "dense 1024, to")
     first = run(*options, "--json", figures)
     assert first.returncode == 0, first.stderr
     result = json.loads(figures.read_text())

@@ -239,8 +239,9 @@ TEST(ThreadPoolTest, UsefulThreadsGrowWithTheWork) {
 TEST(ThreadPoolTest, ShortWorkIsForWorkersThatAreAwake) {
   ThreadPool pool;
   pool.Grow(2);
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_EQ(pool.UsefulThreads(2, 10), 1);
+  const auto asleep = [&] { return pool.UsefulThreads(2, 10) == 1; };
+  for (int i = 0; i < 1000 && !asleep(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(asleep());
   std::atomic<bool> joined{false};
   std::atomic<int> useful{0};
   pool.ParallelFor(2, 2, [&](int, int thread) {
