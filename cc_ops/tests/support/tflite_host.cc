@@ -133,6 +133,7 @@ void TfLiteHost::AddNode(const char* custom_name, const std::vector<int>& inputs
 void TfLiteHost::AddCopyNode(int from, int to) {
   AddNode("", {from}, {to}, {});
   nodes_.back().registration.prepare = [](TfLiteContext* context, TfLiteNode* node) {
+    const Call call(false);  // the copy is the host's own
     TfLiteHost* host = From(context);
     host->SetDims(node->outputs->data[0], host->Dims(node->inputs->data[0]));
     return kTfLiteOk;

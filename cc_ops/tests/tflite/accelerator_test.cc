@@ -7,6 +7,7 @@
 #include <string>
 
 #include "keras_bnn/keras_bnn.h"
+#include "support/tflite_host.h"
 #include "tflite/abi.h"
 
 // LiteRT's own structs, of which it hands out pointers alone.
@@ -208,7 +209,11 @@ TEST_F(AcceleratorTest, ReportsAKernelSetThatDoesNotRunHere) {
   ASSERT_EQ(RegisterOurs(), 1);
   setenv("KERAS_BNN_ISA", "abacus", 1);  // later, when a model is compiled
   FakeWrapper* wrapper = nullptr;
-  EXPECT_EQ(registered->create_delegate(nullptr, &environment_, registered, nullptr, &wrapper), 3);
+  ASSERT_EQ(registered->create_delegate(nullptr, &environment_, registered, nullptr, &wrapper), 0);
+  TfLiteHost host;
+  EXPECT_EQ(host.Apply(wrapper->delegate), kTfLiteError);  // where the runtime can report it
+  EXPECT_THAT(host.reports(), HasSubstr("KERAS_BNN_ISA"));
+  DestroyWrapper(wrapper);
 }
 
 }  // namespace
