@@ -2,7 +2,7 @@
 //
 // The functions below are those of libLiteRt from 2.1.6 on, declared by ourselves; names follow litert/c.
 // CreateDelegate is handed no data of ours, only the accelerator, by which it is found again.
-#include <cstdio>
+#include <cstdlib>
 #include <list>
 #include <mutex>
 #include <string>
@@ -108,8 +108,13 @@ Status GetName(const AcceleratorHandle*, const char** name) {
 }
 
 Status GetVersion(const AcceleratorHandle*, Version* version) {
-  const bool read = std::sscanf(KERAS_BNN_VERSION, "%d.%d.%d", &version->major, &version->minor, &version->patch) == 3;
-  return read ? kOk : kRuntimeFailure;
+  const char* text = KERAS_BNN_VERSION;
+  for (int* part : {&version->major, &version->minor, &version->patch}) {
+    char* end = nullptr;
+    *part = static_cast<int>(std::strtol(text, &end, 10));
+    text = *end == '.' ? end + 1 : end;
+  }
+  return kOk;
 }
 
 Status GetHardware(const AcceleratorHandle*, int* hardware) {

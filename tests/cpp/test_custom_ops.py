@@ -17,6 +17,8 @@ from support.session import Session
 
 from keras_bnn.runtime import delegate_path
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+
 _ADD_CUSTOM = "_ZN6tflite17MutableOpResolver9AddCustomEPKcPK18TfLiteRegistrationi"
 """tflite::MutableOpResolver::AddCustom(const char*, const TfLiteRegistration*, int)."""
 
