@@ -1,6 +1,7 @@
 #include "kernels/kernel_set.h"
 
-#if defined(_MSC_VER)
+#if defined(_WIN32) && (defined(__x86_64__) || defined(_M_X64))
+#define KERAS_BNN_CPUID  // by ourselves: not all compilers for Windows answer __builtin_cpu_supports
 #include <intrin.h>
 #elif defined(__arm__) && defined(__linux__)
 #include <asm/hwcap.h>
@@ -15,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include "core/compiler.h"
 #include "core/refusal.h"
 
 namespace keras_bnn {
@@ -22,10 +24,10 @@ namespace {
 
 bool Always() { return true; }
 
-#if defined(_MSC_VER) && defined(_M_X64)
+#if defined(KERAS_BNN_CPUID)
 // Whether the CPU has the instructions of bits of cpuid's leaf 1 (ecx) and leaf 7 (ebx, ecx), and the operating system
 // keeps the registers of bits of XCR0.
-#if defined(__clang__)
+#if defined(KERAS_BNN_GNU)
 __attribute__((target("xsave")))
 #endif
 bool Has(unsigned leaf1_ecx, unsigned leaf7_ebx, unsigned leaf7_ecx, unsigned registers) {
