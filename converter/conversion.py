@@ -136,7 +136,10 @@ def _pack(model: Model) -> None:
         try:
             check_graph(graph)
         except BrokenGraphError as error:
-            raise ValueError(f"The file's shapes contradict each other, or keras-bnn misreads it: {error}.") from error
+            raise ValueError(
+                f"The file's shapes contradict each other, or keras-bnn misreads it ({error}): export it again, and "
+                "report the model if that does not help."
+            ) from error
 
 
 def _rewritten_names(reference: bytes) -> set[str]:

@@ -294,7 +294,8 @@ def _reason(error: Exception) -> str:
     """The runtime's lines as one, and what to do about them."""
     if isinstance(error, UnicodeDecodeError):
         return "a name in it is no text, so that it is damaged; export or download it again."
-    text = " ".join(str(error).split()).removesuffix(".")
+    text = re.sub(r"Node number \d+ \(KerasBnnDelegate\) failed to \w+", "", str(error))  # which tells nothing more
+    text = " ".join(text.split()).removesuffix(".") or "it tells no reason, as when memory runs out"
     unresolved = re.search(r"unresolved custom op: (\w+)", text)
     if unresolved:
         return (
