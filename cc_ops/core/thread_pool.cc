@@ -83,7 +83,7 @@ ThreadPool::ThreadPool() : forks_(ForksSoFar()) {}
 ThreadPool::~ThreadPool() {
   if (Forked()) {
     // They stand for threads that are gone, and by now perhaps for new ones in the same places: not to be touched.
-    static_cast<void>(threads_.release());
+    [[maybe_unused]] const auto* gone = threads_.release();
     return;
   }
   {
