@@ -114,7 +114,7 @@ void Conv2D::FillValues() {
 MemoryUse Conv2D::Memory() const {
   MemoryUse memory;
   memory.weights = packed_kernel_.bytes() + tap_sums_.bytes() + values_.bytes();
-  memory.scratch = BytesIn(regrouped_);
+  memory.scratch = BytesIn(regrouped_) + BytesIn(frame_);
   for (const Panel& panel : panels_) {
     memory.scratch += BytesIn(panel.rows) + BytesIn(panel.origins) + BytesIn(panel.value_rows);
   }
