@@ -114,7 +114,7 @@ void Conv2D::FillValues() {
 MemoryUse Conv2D::Memory() const {
   MemoryUse memory;
   memory.weights = packed_kernel_.bytes() + tap_sums_.bytes() + values_.bytes();
-  memory.scratch = BytesIn(regrouped_);
+  memory.scratch = BytesIn(regrouped_) + BytesIn(frame_);
   for (const Panel& panel : panels_) {
     memory.scratch += BytesIn(panel.rows) + BytesIn(panel.origins) + BytesIn(panel.value_rows);
   }
@@ -266,6 +266,7 @@ void Conv2D::FillRows(const Word* x, int pixels, Panel* panel) const {
     for (int span = 0; span < spans_; ++span) {
       const std::uintptr_t offset = static_cast<std::uintptr_t>(span_offsets_[span]) * sizeof(Word);
       for (int p = 0; p < kMaxTilePixels; ++p) {
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): see above
         rows[span * kMaxTilePixels + p] = reinterpret_cast<const Word*>(windows[p] + offset);
       }
     }

@@ -124,7 +124,7 @@ void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const W
 MemoryUse DepthwiseConv2D::Memory() const {
   MemoryUse memory;
   memory.weights = packed_kernel_.bytes() + least_.bytes();
-  memory.scratch = BytesIn(turned_);
+  memory.scratch = BytesIn(turned_) + BytesIn(padding_row_) + BytesIn(inside_);
   for (const Scratch& scratch : scratch_) {
     memory.scratch +=
         BytesIn(scratch.repeated) + BytesIn(scratch.taps) + BytesIn(scratch.bits) + BytesIn(scratch.outside);

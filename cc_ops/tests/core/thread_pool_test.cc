@@ -332,7 +332,8 @@ TEST(ThreadPoolTest, StaysSmallWhenTheSystemGivesNoThreads) {
   ThreadPool pool;
   pool.Grow(2);
   ASSERT_EQ(pthread_setattr_default_np(&too_large), 0);
-  EXPECT_NO_THROW(pool.Grow(5));
+  EXPECT_EQ(pool.Grow(5), 2);
+  EXPECT_EQ(pool.Grow(std::numeric_limits<int>::max()), 2);
   ASSERT_EQ(pthread_setattr_default_np(&attributes), 0);
   for (int round = 0; round < 20; ++round) ExpectEachItemOnce(&pool, 50, 5);
   pthread_attr_destroy(&attributes);

@@ -126,6 +126,16 @@ TEST_F(Conv2DOpTest, RefusesImagesOfNoPixels) {
   EXPECT_REFUSAL(PrepareFloat({1, 4, 0, 2}), "the width is 0 pixels; expected at least 1");
 }
 
+// Padding at the sides makes a copy of x, in which each line is two pixels longer.
+TEST_F(Conv2DOpTest, MemoryCountsTheCopyWithPadding) {
+  SetWeights({6, 3, 3, 2});
+  PrepareFloat({50, 20, 8, 2});
+  const std::size_t without = op_->Memory().scratch;
+  op_ = MakeOpWith("BnnConv2D", With(kOptions, {{"padding", 0}}));
+  PrepareFloat({50, 20, 8, 2});
+  EXPECT_GE(op_->Memory().scratch, without + std::size_t{50} * 20 * 10 * 2 * 4);
+}
+
 // An empty batch must not hide images whose offsets overflow.
 TEST_F(Conv2DOpTest, RefusesHugeImagesOfAnEmptyBatch) {
   op_ = MakeOpWith("BnnConv2D", With(kOptions, {{"channels_in", 1 << 30}}));

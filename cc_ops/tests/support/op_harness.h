@@ -80,7 +80,7 @@ class OpHarness {
       op->Run({input.data(), nullptr, nullptr, nullptr}, {output.data()}, resources_);
       const std::vector<Y> y(output.begin(), output.end());
       // As bytes: NaN is not equal to itself.
-      if (edge != kEdges[0] && std::memcmp(y.data(), results.data(), y.size() * sizeof(Y)) != 0) std::abort();
+      if (!results.empty() && std::memcmp(y.data(), results.data(), y.size() * sizeof(Y)) != 0) std::abort();
       results = y;
     }
     return results;
