@@ -1,6 +1,7 @@
 #include "kernels/depthwise_conv2d.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "kernels/bit_range.h"
@@ -16,17 +17,13 @@ constexpr int kTapsPerStep = 8;
 
 // Pixels of a turned row in one phase. The kernel set reads whole tiles.
 std::int64_t PhasePixels(const Window& horizontal) {
-  const std::int64_t tiles = CeilDiv(horizontal.output, kMaxTilePixels);
+  const std::int64_t tiles = CeilDiv<std::int64_t>(horizontal.output, kMaxTilePixels);
   return tiles * kMaxTilePixels + (std::int64_t{horizontal.size} - 1) * horizontal.dilation / horizontal.stride;
 }
 
-std::vector<int> PhasesOf(const Window& horizontal) {
-  std::vector<int> phases;
-  for (int j = 0; j < horizontal.size; ++j) {
-    const int phase = j * horizontal.dilation % horizontal.stride;
-    if (std::find(phases.begin(), phases.end(), phase) == phases.end()) phases.push_back(phase);
-  }
-  return phases;
+// How many phases there are: from tap to tap each comes once, and then they begin again.
+int PhaseCount(const Window& horizontal) {
+  return std::min(horizontal.size, horizontal.stride / std::gcd(horizontal.stride, horizontal.dilation));
 }
 
 }  // namespace
@@ -67,7 +64,7 @@ void DepthwiseConv2D::SetLeast(const std::int32_t* thresholds) {
 }
 
 std::int64_t DepthwiseConv2D::TurnedRowWords(int words, const Window& horizontal) {
-  return words * static_cast<std::int64_t>(PhasesOf(horizontal).size()) * PhasePixels(horizontal);
+  return std::int64_t{words} * PhaseCount(horizontal) * PhasePixels(horizontal);
 }
 
 void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
@@ -77,13 +74,14 @@ void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const W
   vertical_ = vertical;
   horizontal_ = horizontal;
   threads_ = threads;
-  phases_ = PhasesOf(horizontal);
   phase_pixels_ = static_cast<int>(PhasePixels(horizontal));
+  const int phases = PhaseCount(horizontal);
+  phases_.clear();
   tap_columns_.clear();
   for (int j = 0; j < horizontal.size; ++j) {
     const int column = j * horizontal.dilation;
-    const auto phase = std::find(phases_.begin(), phases_.end(), column % horizontal.stride);
-    tap_columns_.push_back({static_cast<int>(phase - phases_.begin()), column / horizontal.stride});
+    if (j < phases) phases_.push_back(column % horizontal.stride);
+    tap_columns_.push_back({j % phases, column / horizontal.stride});
   }
   turned_.resize(static_cast<std::size_t>(batch) * vertical.input * RowSize());
   scratch_.resize(threads);
