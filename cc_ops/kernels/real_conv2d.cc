@@ -16,6 +16,9 @@ constexpr int kPanelPixels = 512;
 // Values of x under the taps of a panel's row, so that they stay in the L2 cache.
 constexpr std::int64_t kRowValues = 1 << 18;
 
+// Values that the further rows of a panel may need besides those of its first.
+constexpr std::int64_t kPanelValues = 1 << 22;
+
 // A kernel of at most so many bytes is expanded once and for all: it stays in the L2 cache. Chunks of a larger one are
 // expanded for each panel, into the L1 cache.
 constexpr std::int64_t kMostExpanded = 1 << 17;
@@ -48,6 +51,9 @@ std::uint8_t* CopyValues(const std::uint8_t* from, std::int64_t count, unsigned 
   for (std::int64_t i = 0; i < count; ++i) to[i] = from[i] ^ flip;
   return to + count;
 }
+
+// CeilDiv for numbers up to the largest int.
+int PartsOf(int pixels, int part) { return static_cast<int>(CeilDiv<std::int64_t>(pixels, part)); }
 
 // Whether the outputs are the pixels of the image, each by itself.
 bool IsEveryPixel(const Window& window) {
@@ -100,14 +106,16 @@ void RealConv2D<X>::Resize(std::int64_t batch, const Window& vertical, const Win
   pixel_columns_ = gathers_ ? horizontal.size : horizontal.stride;
   const bool one_chunk = chunks_.size() == 1;
   const auto most = static_cast<int>(std::clamp<std::int64_t>(kRowValues / Steps(), 1, kRowPixels));
-  const int panels_across = std::max(1, CeilDiv(horizontal_.output, most));
-  panel_columns_ = std::max(1, CeilDiv(horizontal_.output, panels_across));
+  const int panels_across = std::max(1, PartsOf(horizontal_.output, most));
+  panel_columns_ = std::max(1, PartsOf(horizontal_.output, panels_across));
   const std::int64_t rows = batch_ * vertical_.output;
   std::int64_t panel_rows = (one_chunk ? kPanelPixels : kRowPixels) / panel_columns_;
   if (threads > 1) panel_rows = std::min(panel_rows, rows * panels_across / (threads * kTasksPerThread));
+  const int rows_of_next = std::min(vertical_.size, RowsApart());  // that the next output row does not share
+  panel_rows = std::min(panel_rows, kPanelValues / (rows_of_next * CopiedColumns(panel_columns_) * kernel_.channels));
   panel_rows_ = static_cast<int>(std::clamp<std::int64_t>(panel_rows, 1, vertical_.output));
 
-  const int copied_rows = vertical_.size + (panel_rows_ - 1) * std::min(vertical_.size, RowsApart());
+  const int copied_rows = vertical_.size + (panel_rows_ - 1) * rows_of_next;
   const int sum_rows = one_chunk ? 1 : panel_rows_;
   scratch_.resize(threads);
   for (Scratch& scratch : scratch_) {
@@ -163,8 +171,8 @@ int RealConv2D<X>::RowsApart() const {
 template <typename X>
 void RealConv2D<X>::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
   epilogue_.Bind(data);
-  const int panels_across = CeilDiv(horizontal_.output, panel_columns_);
-  const auto panels = static_cast<int>(batch_ * CeilDiv(vertical_.output, panel_rows_) * panels_across);
+  const int panels_across = PartsOf(horizontal_.output, panel_columns_);
+  const auto panels = static_cast<int>(batch_ * PartsOf(vertical_.output, panel_rows_) * panels_across);
   const int blocks = kernel_.blocks();
   const std::int64_t steps = batch_ * vertical_.output * horizontal_.output * blocks * Steps();
   const int threads = pool.UsefulThreads(threads_, steps / steps_per_microsecond_);
@@ -181,8 +189,8 @@ void RealConv2D<X>::Run(const void* x, const EpilogueData& data, ThreadPool& poo
 
 template <typename X>
 typename RealConv2D<X>::Panel RealConv2D<X>::PanelAt(int index) const {
-  const int across = CeilDiv(horizontal_.output, panel_columns_);
-  const int down = CeilDiv(vertical_.output, panel_rows_);
+  const int across = PartsOf(horizontal_.output, panel_columns_);
+  const int down = PartsOf(vertical_.output, panel_rows_);
   Panel panel = {};
   panel.image = index / across / down;
   panel.row = index / across % down * panel_rows_;
