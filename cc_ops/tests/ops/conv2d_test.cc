@@ -143,7 +143,7 @@ TEST_F(Conv2DOpTest, TakesTheWidestImagesOfAnEmptyBatch) {
             (Dims{0, 1, std::numeric_limits<int>::max() - 2, 1}));
 }
 
-// Whose rows of output share no row of x: together they would copy 2^32 of them.
+// Whose rows of output share no row of x: those of a full panel would copy 2^29 values.
 TEST_F(Conv2DOpTest, CopiesFewRowsAtOnceForAHighKernel) {
   constexpr int kTaps = (1 << 23) + 1;
   SetWeights({1, kTaps, 1, 1});
