@@ -142,6 +142,30 @@ TEST_F(Conv2DOpTest, RefusesHugeImagesOfAnEmptyBatch) {
   EXPECT_REFUSAL(PrepareFloat({0, 1 << 30, 1 << 30, 1 << 25}), "expected fewer than 2^31 elements");
 }
 
+// Nor a row whose panels are counted past the largest int.
+TEST_F(Conv2DOpTest, TakesTheWidestImagesOfAnEmptyBatch) {
+  SetWeights({1, 1, 2, 1});
+  op_ = MakeOpWith("BnnConv2D", {{"version", 1}, {"channels_in", 1}, {"padding", 1}});
+  const std::vector<float> one = {1.0f};
+  const TensorInfo per_channel = Constant(ElementType::kFloat32, {1}, one);
+  const TensorInfo x = Variable(ElementType::kUInt8, {0, 1, std::numeric_limits<int>::max() - 1, 1});
+  EXPECT_EQ(Prepare({x, weights_info_, per_channel, per_channel}, ElementType::kFloat32),
+            (Dims{0, 1, std::numeric_limits<int>::max() - 2, 1}));
+}
+
+// Whose rows of output share no row of x: those of a full panel would copy 2^29 values.
+TEST_F(Conv2DOpTest, CopiesFewRowsAtOnceForAHighKernel) {
+  constexpr int kTaps = (1 << 23) + 1;
+  SetWeights({1, kTaps, 1, 1});
+  op_ = MakeOpWith("BnnConv2D", {{"version", 1}, {"channels_in", 1}, {"padding", 1}, {"dilation_h", 2}});
+  const std::vector<float> one = {1.0f};
+  const TensorInfo per_channel = Constant(ElementType::kFloat32, {1}, one);
+  const TensorInfo x = Variable(ElementType::kFloat32, {1, 2 * kTaps + 600, 1, 1});
+  EXPECT_EQ(Prepare({x, weights_info_, per_channel, per_channel}, ElementType::kFloat32), (Dims{1, 602, 1, 1}));
+  EXPECT_GE(op_->Memory().scratch, kTaps * sizeof(float));
+  EXPECT_LT(op_->Memory().scratch, 4 * kTaps * sizeof(float));
+}
+
 TEST_F(Conv2DOpTest, RefusalsOfTheWeights) {
   SetWeights({6, 1, 1, 3});
   EXPECT_REFUSAL(PrepareFloat({1, 4, 4, 2}),

@@ -119,6 +119,14 @@ TEST_F(DepthwiseConv2DOpTest, RefusesScratchOfTooManyWords) {
   EXPECT_REFUSAL(PrepareFloat({1, 4, 4, 1}), "the input with its padding would have 1 * 4 * 2 * 1 * 1073741832 values");
 }
 
+// Each tap reads a phase of its own, of which finding one must not go through all others.
+TEST_F(DepthwiseConv2DOpTest, WideKernelsWithWideStrides) {
+  constexpr int kTaps = 1 << 18;
+  SetWeights({1, kTaps, 2});
+  SetOptions(With(kOptions, {{"padding", 0}, {"stride_w", kTaps}}));
+  EXPECT_EQ(PrepareFloat({1, 1, 1, 1}), (std::vector<int>{1, 1, 1, 40}));
+}
+
 TEST_F(DepthwiseConv2DOpTest, RefusalsOfTheWeights) {
   SetWeights({1, 2, 1});
   EXPECT_REFUSAL(PrepareFloat({1, 4, 4, 1}), "the weights are int32 [1, 2, 1]; expected int32 [-1, -1, 2] (-1: any)");
