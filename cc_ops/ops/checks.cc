@@ -1,5 +1,6 @@
 #include "ops/checks.h"
 
+#include <bitset>
 #include <cstdio>
 
 #include "core/element_count.h"
@@ -124,9 +125,20 @@ void CheckUnusedBits(const TensorInfo& weights, int channels) {
   const std::size_t row = WordsFor(channels);
   for (std::size_t i = row - 1; i < count; i += row) {
     if (words[i] >> (channels % kWordBits) != 0) {
-      Refuse("the weights have bits set behind their %d channels; expected 0; convert the model again",
-             channels);
+      Refuse("the weights have bits set behind their %d channels; expected 0; convert the model again", channels);
     }
+  }
+}
+
+void CheckUsedBits(const TensorInfo& weights, int channels) {
+  const auto* words = static_cast<const Word*>(weights.constant);
+  std::vector<Word> used(weights.last_dim());
+  for (std::size_t i = 0; i < weights.constant_bytes / sizeof(Word); ++i) used[i % used.size()] |= words[i];
+  std::size_t bits = 0;
+  for (const Word word : used) bits += std::bitset<kWordBits>(word).count();
+  if (bits > static_cast<std::size_t>(channels)) {
+    Refuse("the rows of the weights use %zu bits; expected no more than channels_in, %d; convert the model again", bits,
+           channels);
   }
 }
 

@@ -42,6 +42,10 @@ const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementT
 // Refuses packed weights with bits behind the last of so many channels, of which kernels may make anything.
 void CheckUnusedBits(const TensorInfo& weights, int channels);
 
+// The same for rows that may have unused bits anywhere, between the pixels of a flattened image: refuses weights with
+// more bits set, in some row or other, than there are channels.
+void CheckUsedBits(const TensorInfo& weights, int channels);
+
 }  // namespace keras_bnn
 
 #endif  // KERAS_BNN_OPS_CHECKS_H_

@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_bnn.cli.selftest import networks
 from keras_bnn.converter import convert
-from keras_bnn.converter.flatbuffer import write_model
+from keras_bnn.converter.flatbuffer import read_model, write_model
 from keras_bnn.converter.graph import Graph, Model, Signature
 from support.float_graphs import SAME, FloatGraph
 
@@ -27,8 +27,9 @@ def seed_files() -> list[SeedFile]:
     """Returns the files, always the same."""
     seeds = []
     for name, network in networks().items():
-        dims, dtype = network.graph.inputs[0].dims, network.graph.inputs[0].type_name
-        seeds.append(SeedFile(name, write_model(_signed(network.graph)), _input((2, *dims[1:]), dtype)))
+        graph = read_model(network.file.write()).graphs[0]
+        dims, dtype = graph.inputs[0].dims, graph.inputs[0].type_name
+        seeds.append(SeedFile(name, write_model(_signed(graph)), _input((2, *dims[1:]), dtype)))
     for make in (_float_network, _float_residual):
         graph = make()
         content = write_model(_signed(graph))
