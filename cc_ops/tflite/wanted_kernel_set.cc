@@ -8,11 +8,11 @@ namespace keras_bnn {
 
 const KernelSet& WantedKernelSet(const char* isa) {
   if (isa != nullptr) return ChooseKernelSet(isa);
-  constexpr char kVariable[] = "KERAS_BNN_ISA";
+  constexpr char kIsaVariable[] = "KERAS_BNN_ISA";
   try {
-    return ChooseKernelSet(std::getenv(kVariable));
+    return ChooseKernelSet(std::getenv(kIsaVariable));
   } catch (const Refusal& refusal) {
-    Refuse("%s (the name comes from the environment variable %s)", refusal.what(), kVariable);
+    Refuse("%s (the name comes from the environment variable %s)", refusal.what(), kIsaVariable);
   }
 }
 

@@ -18,6 +18,7 @@ ALLOWED = frozenset(
         "memset",
         "strcmp",
         "strlen",
+        "strtol",
         # text for a sentence to the user, in memory
         "snprintf",
         "vsnprintf",
