@@ -49,7 +49,8 @@ class FullyConnectedOp : public Op {
       Refuse("the weights have the shape %s; expected %d words last, for channels_in %d",
              ShapeText(weights.dims).c_str(), WordsFor(channels_in_), channels_in_);
     }
-    if (words == WordsFor(channels_in_)) CheckUnusedBits(weights, channels_in_);
+    // A row of packed x may be an image, whose unused bits lie behind each pixel: the options do not tell where.
+    if (x.type != ElementType::kInt32) CheckUnusedBits(weights, channels_in_);
     CheckAccumulator(x.type, std::int64_t{words} * kWordBits);
     return {1, channels_out, 1, words, channels_in_};
   }

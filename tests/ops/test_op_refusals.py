@@ -139,7 +139,7 @@ _CONSTANTS = {
         _with_constant(_FLOAT_CONV, 0, np.full((6, 3, 3, 2), -1, np.int32)),
         ["40 channels", "convert the model again"],
     ),
-    "bits behind a row": (_with_constant(_DENSE, 0, np.full((6, 2), 256, np.int32)), ["40 channels"]),
+    "bits behind a row": (_with_constant(_FLOAT_DENSE, 0, np.full((6, 2), 256, np.int32)), ["40 channels"]),
     "weights as input": (replace(_CONV, is_input=0), ["weights", "not constant"]),
     "dense weights as input": (replace(_DENSE, is_input=0), ["weights", "not constant"]),
     "multiplier as input": (replace(_CONV, is_input=1), ["multiplier", "not constant"]),
