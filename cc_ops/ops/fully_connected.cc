@@ -50,7 +50,8 @@ class FullyConnectedOp : public Op {
              ShapeText(weights.dims).c_str(), WordsFor(channels_in_), channels_in_);
     }
     CheckAccumulator(x.type, std::int64_t{words} * kWordBits);
-    CheckUsedBits(weights, channels_in_);
+    // A row of packed x may be an image, whose unused bits lie behind each pixel: the options do not tell where.
+    x.type == ElementType::kInt32 ? CheckUsedBits(weights, channels_in_) : CheckUnusedBits(weights, channels_in_);
     return {1, channels_out, 1, words, channels_in_};
   }
 

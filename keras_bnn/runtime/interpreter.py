@@ -222,6 +222,11 @@ def _signature(interpreter: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSp
     The order of the outputs in the file is any; the signature calls them output_0, output_1, ... in Keras's order.
     """
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    for detail in inputs:
+        shape, free = (tuple(map(int, detail[key])) for key in ("shape", "shape_signature"))
+        if len(shape) != len(free) or any(size not in (-1, fixed) for fixed, size in zip(shape, free, strict=True)):
+            name = detail["name"]
+            raise ValueError(f"its input {name!r} has the shapes {shape} and {free}, which contradict each other")
     input_names: dict[int, str] = {}
     output_names: dict[int, str] = {}
     signatures = interpreter.get_signature_list()

@@ -142,6 +142,18 @@ def test_nothing_to_feed_or_to_return(seeds: dict[str, SeedFile], side: str, cou
         Interpreter(_changed(seeds["_float_network"].content, leave_out))
 
 
+def test_shapes_that_contradict_each_other(seeds: dict[str, SeedFile]) -> None:
+    """Such a batch would be filled up with gigabytes."""
+
+    def claim_a_large_batch(model: Any) -> None:
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[0]].shapeSignature = [2**24, 6, 6, 3]
+
+    message = r"has the shapes \(\d, 6, 6, 3\) and \(16777216, 6, 6, 3\), which contradict each other"
+    with pytest.raises(ValueError, match=message):
+        Interpreter(_changed(seeds["uint8"].content, claim_a_large_batch))
+
+
 def test_names_that_are_no_text(seeds: dict[str, SeedFile]) -> None:
     def rename(model: Any) -> None:
         graph = model.subgraphs[0]

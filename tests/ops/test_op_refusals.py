@@ -139,6 +139,7 @@ _CONSTANTS = {
         _with_constant(_FLOAT_CONV, 0, np.full((6, 3, 3, 2), -1, np.int32)),
         ["40 channels", "convert the model again"],
     ),
+    "bits behind a row": (_with_constant(_FLOAT_DENSE, 0, np.full((6, 2), 256, np.int32)), ["40 channels"]),
     "more bits than channels in a row": (
         _with_constant(_DENSE, 0, np.full((6, 2), -1, np.int32)),
         ["use 64 bits", "channels_in, 40"],
