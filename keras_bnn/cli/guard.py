@@ -20,8 +20,10 @@ _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 def main() -> int:
     """Runs the program and returns its exit code."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # until this process knows what to do with them
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         _die_with_the_parent()
         code = run_command()
         signal.signal(
@@ -30,6 +32,7 @@ def main() -> int:
         return code
     for number in _PASSED_ON:
         signal.signal(number, lambda received, _: os.kill(child, received))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
