@@ -96,7 +96,7 @@ def run_pass(graph: Graph, pass_: Pass[Any]) -> bool:
     while pending:
         matched = False
         for op in pending:
-            match = pass_.match(graph, op) if op in graph.ops else None
+            match = _matched(pass_, graph, op) if op in graph.ops else None
             if isinstance(match, Match):
                 pass_.rewrite(graph, match)
                 changed = matched = True
@@ -126,7 +126,7 @@ def find_refusals(graph: Graph) -> list[tuple[Op, str, Refusal]]:
     refusals = []
     for op in graph.ops:
         for pass_ in PIPELINE:
-            refusal = pass_.match(graph, op)
+            refusal = _matched(pass_, graph, op)
             if isinstance(refusal, Refusal):
                 refusals.append((op, pass_.name, refusal))
     return refusals
@@ -138,7 +138,7 @@ def find_packing(graph: Graph, op: Op) -> Refusal | bool:
         return False
     refusals = []
     for pass_ in STOCK_PASSES:
-        match = pass_.match(graph, op)
+        match = _matched(pass_, graph, op)
         if isinstance(match, Match):
             return True
         refusals += [match] if isinstance(match, Refusal) else []
@@ -146,3 +146,8 @@ def find_packing(graph: Graph, op: Op) -> Refusal | bool:
     if isinstance(found, Refusal) and not refusals:
         return found
     return refusals[0] if refusals else found is not None
+
+
+def _matched(pass_: Pass[Any], graph: Graph, op: Op) -> Match | Refusal | None:
+    """What a pass says of an op; nothing of one that computes nothing, such as ASSIGN_VARIABLE."""
+    return pass_.match(graph, op) if op.outputs else None

@@ -22,23 +22,29 @@ def main() -> int:
     """Runs the program and returns its exit code."""
     if not hasattr(os, "fork"):  # Windows
         return run_command()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    awaited = {signal.SIGCHLD, *(signal.Signals[name] for name in _PASSED_ON)}
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
         _die_with_the_parent()
         code = run_command()
         # A terminal sends it to both processes, and the parent passes it on.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         return code
-    for name in _PASSED_ON:
-        signal.signal(signal.Signals[name], lambda received, _: os.kill(child, received))
-    _, status = os.waitpid(child, 0)
+    while (number := signal.sigwait(awaited)) != signal.SIGCHLD or not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if number != signal.SIGCHLD:
+            os.kill(child, number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
+    status = ended[1]
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
-    number = signal.Signals(os.WTERMSIG(status))
-    if number.name not in _CRASHES:
-        signal.signal(number, signal.SIG_DFL)  # whoever waits for this process sees what ended it
-        os.kill(os.getpid(), number)
-    print(f"keras-bnn {sys.argv[1] if len(sys.argv) > 1 else ''}: {_sentence(number)}", file=sys.stderr)
+    death = signal.Signals(os.WTERMSIG(status))
+    if death.name not in _CRASHES:
+        signal.signal(death, signal.SIG_DFL)  # whoever waits for this process sees what ended it
+        os.kill(os.getpid(), death)
+    print(f"keras-bnn {sys.argv[1] if len(sys.argv) > 1 else ''}: {_sentence(death)}", file=sys.stderr)
     return _FAILURE
 
 

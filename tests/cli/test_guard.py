@@ -69,7 +69,7 @@ def test_signals_end_both_processes(tmp_path: Path, name: str) -> None:
 
 
 def test_an_interrupt(tmp_path: Path) -> None:
-    command = "print(os.getpid(), flush=True)\n    try: time.sleep(60)\n    except KeyboardInterrupt: return 130"
+    command = "try: print(os.getpid(), flush=True); time.sleep(60)\n    except KeyboardInterrupt: return 130"
     program = [sys.executable, "-c", _PROGRAM.format(command=command)]
     with subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as parent:
         child = _child(parent)

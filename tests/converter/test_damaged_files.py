@@ -100,6 +100,21 @@ def test_damage_is_told(seeds: dict[str, SeedFile], name: str, damage: Callable[
             read(damaged)
 
 
+def test_ops_that_compute_nothing_are_passed_by(seeds: dict[str, SeedFile]) -> None:
+    """As ASSIGN_VARIABLE does, here behind a sign."""
+
+    def assign(model: Any) -> None:
+        graph, code = model.subgraphs[0], schema.OperatorCodeT()
+        code.builtinCode = schema.BuiltinOperator.ASSIGN_VARIABLE
+        code.deprecatedBuiltinCode = 127
+        model.operatorCodes.append(code)
+        op = schema.OperatorT()
+        op.opcodeIndex, op.inputs, op.outputs = len(model.operatorCodes) - 1, list(graph.operators[2].outputs), []
+        graph.operators.append(op)
+
+    assert convert(_changed(seeds["_float_network"].content, assign), verify=False).packed
+
+
 def test_options_of_another_op(seeds: dict[str, SeedFile]) -> None:
     def join(model: Any) -> None:
         code = next(one for one in model.operatorCodes if one.builtinCode == schema.BuiltinOperator.ADD)
