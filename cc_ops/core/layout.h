@@ -11,9 +11,10 @@ using Word = std::uint32_t;
 
 constexpr int kWordBits = 32;
 
+// Of any a and of b > 0; nothing on the way is larger than both.
 template <typename Int>
 constexpr Int CeilDiv(Int a, Int b) {
-  return (a + b - 1) / b;
+  return a / b + (a % b > 0 ? 1 : 0);
 }
 
 // Words that hold `channels` bits.

@@ -17,7 +17,7 @@ constexpr int kTapsPerStep = 8;
 
 // Pixels of a turned row in one phase. The kernel set reads whole tiles.
 std::int64_t PhasePixels(const Window& horizontal) {
-  const std::int64_t tiles = CeilDiv<std::int64_t>(horizontal.output, kMaxTilePixels);
+  const std::int64_t tiles = CeilDiv(horizontal.output, kMaxTilePixels);
   return tiles * kMaxTilePixels + (std::int64_t{horizontal.size} - 1) * horizontal.dilation / horizontal.stride;
 }
 

@@ -52,9 +52,6 @@ std::uint8_t* CopyValues(const std::uint8_t* from, std::int64_t count, unsigned 
   return to + count;
 }
 
-// CeilDiv for numbers up to the largest int.
-int PartsOf(int pixels, int part) { return static_cast<int>(CeilDiv<std::int64_t>(pixels, part)); }
-
 // Whether the outputs are the pixels of the image, each by itself.
 bool IsEveryPixel(const Window& window) {
   return window.size == 1 && window.stride == 1 && window.pad == 0 && window.output == window.input;
@@ -106,8 +103,8 @@ void RealConv2D<X>::Resize(std::int64_t batch, const Window& vertical, const Win
   pixel_columns_ = gathers_ ? horizontal.size : horizontal.stride;
   const bool one_chunk = chunks_.size() == 1;
   const auto most = static_cast<int>(std::clamp<std::int64_t>(kRowValues / Steps(), 1, kRowPixels));
-  const int panels_across = std::max(1, PartsOf(horizontal_.output, most));
-  panel_columns_ = std::max(1, PartsOf(horizontal_.output, panels_across));
+  const int panels_across = std::max(1, CeilDiv(horizontal_.output, most));
+  panel_columns_ = std::max(1, CeilDiv(horizontal_.output, panels_across));
   const std::int64_t rows = batch_ * vertical_.output;
   std::int64_t panel_rows = (one_chunk ? kPanelPixels : kRowPixels) / panel_columns_;
   if (threads > 1) panel_rows = std::min(panel_rows, rows * panels_across / (threads * kTasksPerThread));
@@ -171,8 +168,8 @@ int RealConv2D<X>::RowsApart() const {
 template <typename X>
 void RealConv2D<X>::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
   epilogue_.Bind(data);
-  const int panels_across = PartsOf(horizontal_.output, panel_columns_);
-  const auto panels = static_cast<int>(batch_ * PartsOf(vertical_.output, panel_rows_) * panels_across);
+  const int panels_across = CeilDiv(horizontal_.output, panel_columns_);
+  const auto panels = static_cast<int>(batch_ * CeilDiv(vertical_.output, panel_rows_) * panels_across);
   const int blocks = kernel_.blocks();
   const std::int64_t steps = batch_ * vertical_.output * horizontal_.output * blocks * Steps();
   const int threads = pool.UsefulThreads(threads_, steps / steps_per_microsecond_);
@@ -189,8 +186,8 @@ void RealConv2D<X>::Run(const void* x, const EpilogueData& data, ThreadPool& poo
 
 template <typename X>
 typename RealConv2D<X>::Panel RealConv2D<X>::PanelAt(int index) const {
-  const int across = PartsOf(horizontal_.output, panel_columns_);
-  const int down = PartsOf(vertical_.output, panel_rows_);
+  const int across = CeilDiv(horizontal_.output, panel_columns_);
+  const int down = CeilDiv(vertical_.output, panel_rows_);
   Panel panel = {};
   panel.image = index / across / down;
   panel.row = index / across % down * panel_rows_;

@@ -28,5 +28,13 @@ TEST(LayoutTest, CeilDivRoundsUp) {
   EXPECT_EQ(CeilDiv<std::int64_t>(std::int64_t{1} << 40, 3), 366503875926);
 }
 
+TEST(LayoutTest, CeilDivDoesNotOverflow) {
+  constexpr int kMax = std::numeric_limits<int>::max();
+  EXPECT_EQ(CeilDiv(kMax, 2), 1 << 30);
+  EXPECT_EQ(CeilDiv(65535, kMax), 1);
+  EXPECT_EQ(CeilDiv(kMax, kMax), 1);
+  EXPECT_EQ(CeilDiv(-7, 3), -2);
+}
+
 }  // namespace
 }  // namespace keras_bnn
