@@ -11,7 +11,7 @@ using Word = std::uint32_t;
 
 constexpr int kWordBits = 32;
 
-// For b > 0; no sum that could overflow.
+// Of any a and of b > 0; nothing on the way is larger than both.
 template <typename Int>
 constexpr Int CeilDiv(Int a, Int b) {
   return a / b + (a % b > 0 ? 1 : 0);

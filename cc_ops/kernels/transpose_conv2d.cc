@@ -76,7 +76,7 @@ MemoryUse TransposeConv2D::Memory() const {
 
 void TransposeConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
   epilogue_.Bind(data);
-  const auto panels_of_row = static_cast<int>(CeilDiv<std::int64_t>(horizontal_.output, kPanelPixels));
+  const int panels_of_row = CeilDiv(horizontal_.output, kPanelPixels);
   const auto panels = static_cast<int>(batch_ * vertical_.output * panels_of_row);
   const int blocks = kernel_.blocks();
   const std::int64_t steps = batch_ * vertical_.input * horizontal_.input * blocks * kernel_.taps * kernel_.words;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <set>
 #include <string>
 #include <utility>
@@ -56,6 +57,17 @@ TEST(TapRangesTest, ThreeTapsOfAPaddedImage) {
 TEST(TapRangesTest, WindowsLargerThanTheImage) { ExpectRangesOf(MakeWindow(2, 7, 1, 1, 3, 2)); }
 
 TEST(TapRangesTest, WindowsWhollyOutside) { ExpectRangesOf(MakeWindow(3, 2, 1, 2, 5, 12)); }
+
+// A tap is outside the image however far apart taps are.
+TEST(TapRangesTest, TheLargestDilations) {
+  for (const int dilation : {std::numeric_limits<int>::max(), std::numeric_limits<int>::max() - 5}) {
+    const TapRanges ranges(MakeWindow(2, 1, 1, dilation, 3, 8));
+    for (int output = 0; output < 8; ++output) {
+      const bool inside = output == 3 || output == 4;
+      EXPECT_EQ(ranges[ranges.IndexAt(output)].Contains(0), inside) << output;
+    }
+  }
+}
 
 TEST(TapRangesTest, RandomWindows) {
   Random random(1);
