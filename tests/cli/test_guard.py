@@ -18,6 +18,7 @@ from keras_bnn.cli import guard
 def command():
     {command}
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores, and its children too
 guard.run_command = command
 sys.argv = ["keras-bnn", "run"]
 sys.exit(guard.main())
