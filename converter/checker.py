@@ -137,7 +137,8 @@ def _check_kernel_op(op: Op, x: Tensor) -> None:
     weights, channels = op.input(1), op.options["channels_in"]
     assert weights is not None
     rank = _WEIGHTS_RANK[op.kind]
-    _require(weights.is_constant and len(weights.dims) == rank and 0 not in weights.dims, f"{op} has weights {weights}")
+    are_words = weights.is_constant and weights.type_name == "int32"
+    _require(are_words and len(weights.dims) == rank and 0 not in weights.dims, f"{op} has weights {weights}")
     is_packed = x.type_name == "int32"
     per_pixel = words_for(channels) if is_packed else channels
     reads_rows = op.kind == "BnnFullyConnected"

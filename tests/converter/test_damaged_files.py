@@ -100,6 +100,18 @@ def test_damage_is_told(seeds: dict[str, SeedFile], name: str, damage: Callable[
             read(damaged)
 
 
+def test_weights_that_are_no_words(seeds: dict[str, SeedFile]) -> None:
+    def retype(model: Any) -> None:
+        graph = model.subgraphs[0]
+        weights = graph.tensors[graph.operators[-1].inputs[1]]
+        assert weights.type == schema.TensorType.INT32
+        assert weights.buffer
+        weights.type = schema.TensorType.FLOAT32
+
+    with pytest.raises(CorruptFileError, match="has weights"):
+        read_model(_changed(seeds["_float_network_packed"].content, retype))
+
+
 def test_ops_that_compute_nothing_are_passed_by(seeds: dict[str, SeedFile]) -> None:
     """As ASSIGN_VARIABLE does, here behind a sign."""
 
