@@ -82,7 +82,8 @@ def _delegate(content: bytes, x: np.ndarray, folder: Path) -> str:
             for detail in interpreter.get_output_details():
                 interpreter.get_tensor(detail["index"])
     except (RuntimeError, ValueError) as error:
-        return f"refused: {type(error).__name__}: {str(error).splitlines()[0]}"
+        # On some Pythons a runtime's message that is no text comes as none.
+        return f"refused: {type(error).__name__}: {''.join(str(error).splitlines()[:1])}"
     return "ran"
 
 
