@@ -223,9 +223,9 @@ void MakeTransposeConv2D(OpCase* op, Input* input) {
   op->options["stride_w"] = axes[1].stride;
   if (input->OneIn(2)) {
     op->options["pad_top"] = axes[0].pad_before = input->Choice(4);
-    op->options["pad_bottom"] = axes[0].pad_after = input->Int(1 - axes[0].stride, 3);
+    op->options["pad_bottom"] = axes[0].pad_after = input->Int(std::max(1 - axes[0].stride, -200), 3);
     op->options["pad_left"] = axes[1].pad_before = input->Choice(4);
-    op->options["pad_right"] = axes[1].pad_after = input->Int(1 - axes[1].stride, 3);
+    op->options["pad_right"] = axes[1].pad_after = input->Int(std::max(1 - axes[1].stride, -200), 3);
   }
   const auto output = [](int pixels, const Axis& axis) {
     return Clamped((std::int64_t{pixels} - 1) * axis.stride + axis.taps - axis.pad_before - axis.pad_after);

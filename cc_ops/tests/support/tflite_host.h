@@ -128,7 +128,7 @@ class TfLiteHost {
   bool applying_ = false;
   bool allocated_ = false;  // since the last change of a size
   bool resizes_fail_ = false;
-  std::size_t most_tensor_bytes_ = std::size_t{1} << 40;
+  std::size_t most_tensor_bytes_ = std::size_t{1} << (sizeof(std::size_t) == 8 ? 40 : 30);
   std::string reports_;
   std::vector<int> resized_;
 };
