@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package, built from the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, _PROJECT]
-    subprocess.run([*command, "-C", f"build-dir={folder}/build"], check=True)
+    subprocess.run([*command, "--config-settings", f"build-dir={folder}/build"], check=True)
     return next(folder.glob("keras_bnn-*.whl"))
 
 
