@@ -18,7 +18,9 @@ from keras_bnn.cli import guard
 def command():
     {command}
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores, and its children too
+# nohup ignores the one, a shell in the background the other, and so would their children.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 guard.run_command = command
 sys.argv = ["keras-bnn", "run"]
 sys.exit(guard.main())
