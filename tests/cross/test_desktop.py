@@ -65,4 +65,4 @@ def test_macos(tmp_path: Path) -> None:
     # Zig's linker exports more than exports.txt says, which Apple's follows.
     assert {f"_{name}" for name in _INTERFACE} <= set(re.findall(r"Name: (\w+)", _read(library, "--symbols")))
     needed = set(re.findall(r"^ +(\S+\.dylib)$", _read(library, "--needed-libs"), re.MULTILINE))
-    assert needed == {"/usr/lib/libSystem.B.dylib", "@rpath/libkeras_bnn.dylib"}  # the latter is its own name
+    assert needed == {"/usr/lib/libSystem.B.dylib", "@rpath/libkeras_bnn.0.dylib"}  # the latter is its own name
