@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/refusal.h"
 #include "core/subnormals.h"
+#include "ops/checks.h"
 
 namespace keras_bnn {
 namespace {
@@ -61,6 +62,9 @@ Partition::Step Partition::MakeStep(TfLiteContext* context, const char* name, in
     // Steps are prepared for the sizes of their tensors, which a second writer would change behind them.
     if (output < 0 || !used->insert(output).second) {
       Refuse("%s: an output is left out, or read or written before; expected tensors of its own", name);
+    }
+    if (context->tensors[output].allocation_type == kTfLiteMmapRo) {
+      Refuse("%s: an output is a constant of the file; expected a tensor to write to", name);
     }
   }
   if (!step.outputs.empty()) {
@@ -179,10 +183,16 @@ TensorInfo Partition::Describe(const TfLiteContext* context, int index) {
 void Partition::Prepare(TfLiteContext* context) {
   threads_ = pool_->Grow(std::max(context->recommended_num_threads, 1));
   const Resources resources = {*kernels_, *pool_, threads_};
+  outer_.clear();
   for (Step& step : steps_) {
     std::vector<TensorInfo> inputs;
     std::vector<TensorInfo> outputs;
-    for (const int input : step.inputs) inputs.push_back(Describe(context, input));
+    for (const int input : step.inputs) {
+      inputs.push_back(Describe(context, input));
+      if (!inputs.back().absent && inputs.back().constant == nullptr && FindInner(input) == nullptr) {
+        outer_[input] = inputs.back().dims;
+      }
+    }
     for (const int output : step.outputs) outputs.push_back(Describe(context, output));
     std::vector<Dims> dims;
     try {
@@ -199,6 +209,7 @@ void Partition::Prepare(TfLiteContext* context) {
       if (size == nullptr || context->ResizeTensor(context, &context->tensors[step.outputs[i]], size) != kTfLiteOk) {
         Refuse("%s: the runtime could not resize output %zu", step.Name().c_str(), i);
       }
+      outer_[step.outputs[i]] = dims[i];
     }
   }
   PlanArena(context);
@@ -233,7 +244,18 @@ void Partition::PlanArena(const TfLiteContext* context) {
   arena_->bytes.resize(std::max(arena_->bytes.size(), static_cast<std::size_t>(activation_bytes_) + kArenaAlignment));
 }
 
+// A node of another partition may write a tensor of this one too and have given it another size.
+void Partition::CheckSizes(const TfLiteContext* context) const {
+  for (const auto& [index, dims] : outer_) {
+    const TfLiteIntArray* now = context->tensors[index].dims;
+    if (std::equal(dims.begin(), dims.end(), now->data, now->data + now->size)) continue;
+    Refuse("tensor %d has the shape %s; expected %s, as when it was prepared: let no two nodes write one tensor", index,
+           ShapeText({now->data, now->data + now->size}).c_str(), ShapeText(dims).c_str());
+  }
+}
+
 void Partition::Run(TfLiteContext* context) {
+  CheckSizes(context);
   const KeepSubnormals keep_subnormals;
   const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_->bytes.data()) % kArenaAlignment;
   unsigned char* arena = arena_->bytes.data() + (kArenaAlignment - misalignment);

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -41,6 +42,7 @@ class Partition {
   // Sizes all tensors from the inputs' present sizes and plans the arena.
   void Prepare(TfLiteContext* context);
 
+  // Refuses tensors of other sizes than the last Prepare found and gave.
   void Run(TfLiteContext* context);
 
   // How many ops of each kind, such as "BnnQuantize+BnnConv2D x 12".
@@ -80,6 +82,7 @@ class Partition {
   std::string Summarize() const;
   Inner* FindInner(int tensor);
   TensorInfo Describe(const TfLiteContext* context, int tensor);
+  void CheckSizes(const TfLiteContext* context) const;
   void PlanArena(const TfLiteContext* context);
 
   const KernelSet* kernels_;
@@ -89,6 +92,7 @@ class Partition {
   int threads_ = 1;  // as of the last Prepare: the scratch of the ops is made for so many
   std::vector<Step> steps_;
   std::vector<std::pair<int, Inner>> inner_;  // by tensor index
+  std::map<int, Dims> outer_;                 // the runtime's tensors, as of the last Prepare; without constants
   std::uint64_t activation_bytes_ = 0;        // that inner_ takes; of 64 bits, also where addresses have 32
   Arena* const arena_;                        // the interpreter's
 };

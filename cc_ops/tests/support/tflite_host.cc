@@ -226,8 +226,10 @@ TfLiteStatus TfLiteHost::ResizeTensor(TfLiteContext* context, TfLiteTensor* tens
   TfLiteHost* host = From(context);
   const auto index = static_cast<int>(tensor - host->tensors_.data());
   host->resized_.push_back(index);
-  const bool fails = host->resizes_fail_ || tensor->allocation_type == kTfLiteMmapRo;
-  if (!fails) host->SetDims(index, {size->data, size->data + size->size});
+  const std::vector<int> dims(size->data, size->data + size->size);
+  const bool constant = tensor->allocation_type == kTfLiteMmapRo;
+  const bool fails = host->resizes_fail_ || (constant && dims != host->Dims(index));  // as the runtimes do
+  if (!fails && !constant) host->SetDims(index, dims);
   std::free(size);
   return fails ? kTfLiteError : kTfLiteOk;
 }

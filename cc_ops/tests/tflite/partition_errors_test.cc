@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 #include "support/partition_fixture.h"
@@ -50,6 +51,38 @@ TEST_F(PartitionErrorsTest, ATensorThatTwoStepsWriteIsRefused) {
   ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
   EXPECT_EQ(host_->reports(),
             "keras-bnn: BnnQuantize: an output is left out, or read or written before; expected tensors of its own\n");
+  EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
+}
+
+// The runtime runs the foreign op between the partitions, so that each checks its own tensors only.
+TEST_F(PartitionErrorsTest, ATensorThatAnotherPartitionResizesIsRefused) {
+  const int large = Float("large", {9, 40});
+  const int small = Float("small", {1, 40});
+  const int words = Words("words", {1});
+  const int y = Float("y", {1});
+  const int copy = Float("copy", {1, 40});
+  host_->AddNode("BnnQuantize", {large}, {words}, kVersionOnly);
+  host_->AddNode("BnnDequantize", {words}, {y}, FlexbufferMap({{"channels", 40}, {"version", 1}}));
+  host_->AddCopyNode(small, copy);
+  host_->AddNode("BnnQuantize", {copy}, {words}, kVersionOnly);
+  host_->SetInputsAndOutputs({large, small}, {words, y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  ASSERT_EQ(host_->PartitionCount(), 2);
+  ASSERT_EQ(host_->AllocateTensors(), kTfLiteOk);
+  EXPECT_EQ(host_->Invoke(), kTfLiteError);
+  EXPECT_EQ(host_->reports(),
+            "keras-bnn: tensor " + std::to_string(words) +
+                " has the shape [1, 2]; expected [9, 2], as when it was prepared: let no two nodes write one tensor\n");
+}
+
+TEST_F(PartitionErrorsTest, AConstantOutputIsRefused) {
+  const int x = Float("x", {1, 40});
+  const int y = host_->AddConstant<std::int32_t>("y", kTfLiteInt32, {1, 2}, {0, 0});
+  host_->AddNode("BnnQuantize", {x}, {y}, kVersionOnly);
+  host_->SetInputsAndOutputs({x}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_EQ(host_->reports(),
+            "keras-bnn: BnnQuantize: an output is a constant of the file; expected a tensor to write to\n");
   EXPECT_EQ(host_->AllocateTensors(), kTfLiteError);
 }
 
