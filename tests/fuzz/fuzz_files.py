@@ -68,9 +68,13 @@ def damaged_file(number: int) -> tuple[bytes, np.ndarray]:
 
 def _delegate(content: bytes, x: np.ndarray, folder: Path) -> str:
     """The runtime with the delegate, as users drive it themselves."""
+    return _interpret(content, x, [load_delegate()])
+
+
+def _interpret(content: bytes, x: np.ndarray, delegates: list) -> str:
     try:
         interpreter = stock_runtime().Interpreter(
-            model_content=content, experimental_delegates=[load_delegate()], num_threads=1
+            model_content=content, experimental_delegates=delegates, num_threads=1
         )
         interpreter.allocate_tensors()
         for shape in (None, x.shape):
@@ -139,16 +143,16 @@ def run_case(case: tuple[int, str]) -> str:
     content, x = damaged_file(number)
     with tempfile.TemporaryDirectory(dir=_scratch()) as folder:
         outcome = PATHS[path](content, x, Path(folder))
-    grown = _grown_memory()
-    assert grown < _MOST_MEMORY, f"{grown:,} bytes of memory"
+    _check_memory()
     return outcome
 
 
-def _grown_memory() -> int:
-    """Returns how much more memory this process has used at once since the last call."""
+def _check_memory() -> None:
+    """Fails when this process has used much more memory at once since the last call."""
     global _most_memory
     before, _most_memory = _most_memory, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return _most_memory - before
+    grown = _most_memory - before
+    assert grown < _MOST_MEMORY, f"{grown:,} bytes of memory"
 
 
 def _scratch() -> str | None:
@@ -176,7 +180,7 @@ def fuzz(args: argparse.Namespace) -> int:
             cases = [(one, path) for one in numbers for path in paths if one % _EVERY.get(path, 1) == 0]
             for ending in run_cases(cases, run_case, limits):
                 path = ending.case[1]
-                if ending.death and _is_in_the_runtime(ending):
+                if ending.death and (_is_in_the_runtime(ending) or _runtime_alone_takes_as_much(ending, limits)):
                     counts[path, "died in the runtime"] += 1
                     _keep(ending, args.keep)
                 elif ending.death:
@@ -210,6 +214,21 @@ def _general(sentence: str) -> str:
 def _is_in_the_runtime(ending: Ending) -> bool:
     """Whether the runtime's own code died: it knows what the file means no more than whether it is whole."""
     return "ai_edge_litert" in ending.frames and "libkeras_bnn" not in ending.frames
+
+
+def _runtime_alone_takes_as_much(ending: Ending, limits: Limits) -> bool:
+    """Whether the runtime alone takes as much memory for the file."""
+    memory = "bytes of memory"
+    return memory in ending.death and any(
+        memory in alone.death for alone in run_cases([ending.case], _run_alone, limits)
+    )
+
+
+def _run_alone(case: tuple[int, str]) -> str:
+    content, x = damaged_file(case[0])
+    outcome = _interpret(content, x, [])
+    _check_memory()
+    return outcome
 
 
 def _report(ending: Ending, keep: str | None) -> None:
