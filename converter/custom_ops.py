@@ -14,7 +14,7 @@ OP_VERSION = 1
 """Version number of the custom ops in the file."""
 
 SAME, VALID, EXPLICIT = 0, 1, 2
-NO_ACTIVATION, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
+NO_ACTIVATION, RELU, RELU_N1_TO_1, RELU6 = ACTIVATIONS = range(4)
 
 ADD, MUL, DIV, PRELU, STEP_RELU, STEP_RELU_N1_TO_1, STEP_RELU6, FIRST_OUTPUT = range(1, 9)
 """Digits of the option `steps`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..custom_ops import NO_ACTIVATION, RELU6
+from ..custom_ops import ACTIVATIONS, NO_ACTIVATION
 from ..graph import Array, Graph, Op
 from ..patterns import constant, constant_operand
 from .base import Match, Pass, float_producer, per_channel_values
@@ -55,7 +55,7 @@ class FoldScale(Pass[ScaleMatch]):
 
 def folded(op: Op, packed: Op, values: Array) -> ScaleMatch | None:
     """Returns what a packed op becomes with a MUL or ADD behind it, or None when that would round otherwise."""
-    if op.options.fusedActivationFunction > RELU6 or packed.options["steps"]:
+    if op.options.fusedActivationFunction not in ACTIVATIONS or packed.options["steps"]:
         return None
     multiplier, bias = (constant(packed.input(index)) for index in (_MULTIPLIER, _BIAS))
     assert multiplier is not None

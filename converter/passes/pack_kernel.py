@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bits import pack_signs
-from ..custom_ops import RELU6
+from ..custom_ops import ACTIVATIONS
 from ..graph import Array, Graph, Op, Tensor
 from ..layer_name import layer_name
 from ..patterns import (
@@ -103,7 +103,7 @@ def find_packable(op: Op) -> tuple[Kernel, Array] | Refusal | None:
         return Refusal(f"{op.kind} has no packed op in this version of the format")
     if op.kind in ONLY_BITS and not is_signed(data_input(op)):
         return _READS_OTHERS
-    if op.options.fusedActivationFunction > RELU6:
+    if op.options.fusedActivationFunction not in ACTIVATIONS:
         return Refusal("its fused activation is none of ReLU, ReLU6 and ReLU -1 to 1")
     return found
 

@@ -17,7 +17,7 @@ import numpy as np
 from flatbuffers import flexbuffers
 
 from ..bits import WORD_BITS, pack_signs, words_for
-from ..custom_ops import NO_ACTIVATION, RELU6, SAME, VALID
+from ..custom_ops import ACTIVATIONS, NO_ACTIVATION, SAME, VALID
 from ..graph import Array, Graph, Op, Tensor
 from ..larq_ops import LCE_CONV
 from ..schema import schema
@@ -44,7 +44,7 @@ _POOL_OPTIONS = {
 _ALLOWED = {  # all others are at least 1
     "padding": (SAME, VALID),
     "pad_values": (0, 1),
-    "fused_activation_function": tuple(range(NO_ACTIVATION, RELU6 + 1)),
+    "fused_activation_function": tuple(ACTIVATIONS),
 }
 _OUTPUT_CHANNEL = "one value for each output channel"
 

@@ -208,6 +208,13 @@ class TestFoldScale:
         y = graph.shift(graph.scale(graph.dense(graph.sign(x), graph.kernel((4, 9), 1.0)), -0.5), 2.0)
         assert kinds(rewrite_and_compare(graph.finish(y), random_input(x.dims))) == ["BnnQuantize", "BnnFullyConnected"]
 
+    def test_an_activation_that_is_none_stays(self) -> None:
+        graph = FloatGraph()
+        x = graph.add_input("x", (2, 9))
+        y = graph.dense(graph.sign(x), graph.kernel((4, 9), 1.0))
+        packed = rewrite(graph.finish(graph.scale(y, graph.bias(4), activation=-1)))[1]
+        assert kinds(packed) == ["BnnQuantize", "BnnFullyConnected", "MUL"]
+
     @pytest.mark.parametrize("case", ["scaled", "biased", "activated twice", "two users", "per pixel", "is an output"])
     def test_what_would_round_otherwise_is_a_step_or_stays(self, case: str) -> None:
         graph = FloatGraph()

@@ -165,10 +165,11 @@ def test_computed_bias_is_refused() -> None:
     assert refusals(packed)["FULLY_CONNECTED"].reason == "its bias is computed at run time"
 
 
-def test_unknown_activation_is_refused() -> None:
+@pytest.mark.parametrize("activation", [schema.ActivationFunctionType.TANH, -1])
+def test_unknown_activation_is_refused(activation: int) -> None:
     graph = FloatGraph()
     x = graph.add_input("x", (2, 7))
-    y = graph.dense(graph.sign(x), graph.kernel((3, 7)), activation=schema.ActivationFunctionType.TANH)
+    y = graph.dense(graph.sign(x), graph.kernel((3, 7)), activation=activation)
     assert "fused activation" in refusals(rewrite(graph.finish(y))[1])["FULLY_CONNECTED"].reason
 
 
