@@ -89,6 +89,8 @@ def _negative(op: Op, shape: KernelShape, weights: Array) -> Array | None:
         assert x is not None
         is_packed = value_bits(x) == 1 or x.type_name == "int32"
         pixels = max(weights.shape[1] // x.dims[-1], 1) if is_packed and x.dims[-1] > 0 else 1
+        if shape.channels % pixels != 0:  # as of no image
+            pixels = 1
         by_pixel = weights.reshape(shape.filters, pixels, -1)  # each pixel's last word may be partly used
         return unpack_signs(by_pixel, shape.channels // pixels).reshape(shape.filters, -1)
     return unpack_signs(weights, shape.channels)

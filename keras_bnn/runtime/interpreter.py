@@ -232,8 +232,11 @@ def _signature(interpreter: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSp
     signatures = interpreter.get_signature_list()
     if signatures:
         runner = interpreter.get_signature_runner(next(iter(signatures)))
-        input_names = {detail["index"]: name for name, detail in runner.get_input_details().items()}
-        output_names = {detail["index"]: name for name, detail in runner.get_output_details().items()}
+        try:
+            input_names = {detail["index"]: name for name, detail in runner.get_input_details().items()}
+            output_names = {detail["index"]: name for name, detail in runner.get_output_details().items()}
+        except TypeError as error:  # of a tensor's number that fits no int32
+            raise ValueError("its signature names a tensor that does not exist") from error
         outputs = sorted(outputs, key=lambda detail: _output_number(output_names.get(detail["index"], "")))
     return _specs(inputs, input_names), _specs(outputs, output_names)
 

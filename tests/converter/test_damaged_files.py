@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -11,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from support.seed_files import SeedFile, seed_files
 
-from keras_bnn.converter import convert
+from keras_bnn.converter import convert, inspect
 from keras_bnn.converter.custom_ops import decode_options, encode_options
 from keras_bnn.converter.flatbuffer import CorruptFileError, read_model
 from keras_bnn.runtime import Interpreter
@@ -179,6 +180,28 @@ def test_shapes_that_contradict_each_other(seeds: dict[str, SeedFile]) -> None:
     message = r"has the shapes \(\d, 6, 6, 3\) and \(16777216, 6, 6, 3\), which contradict each other"
     with pytest.raises(ValueError, match=message):
         Interpreter(_changed(seeds["uint8"].content, claim_a_large_batch))
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_a_signature_of_no_tensor(seeds: dict[str, SeedFile], side: str) -> None:
+    def misname(model: Any) -> None:
+        getattr(model.signatureDefs[0], side)[0].tensorIndex = 2**31
+
+    with pytest.raises(ValueError, match="its signature names a tensor that does not exist"):
+        Interpreter(_changed(seeds["_float_network"].content, misname))
+
+
+def test_rows_of_fewer_channels_than_pixels(seeds: dict[str, SeedFile], tmp_path: Path) -> None:
+    def shorten(model: Any) -> None:
+        dense = model.subgraphs[0].operators[-1]
+        options = {**decode_options("BnnFullyConnected", dense.customOptions), "channels_in": 1}
+        dense.customOptions = np.frombuffer(encode_options("BnnFullyConnected", options), np.uint8)
+
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(_changed(seeds["plain"].content, shorten))
+    kernel = inspect(path).ops[-1].kernel
+    assert kernel is not None
+    assert 0 <= kernel.negative_share <= 1
 
 
 def test_names_that_are_no_text(seeds: dict[str, SeedFile]) -> None:
