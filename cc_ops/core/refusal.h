@@ -21,7 +21,7 @@ class Refusal : public std::exception {
   std::string sentence_;
 };
 
-// Throws a Refusal whose sentence is made as by printf.
+// Throws a Refusal whose sentence is made as by printf; what is no text in it becomes question marks.
 [[noreturn]] void Refuse(const char* format, ...) KERAS_BNN_LIKE_PRINTF(1, 2);
 
 }  // namespace keras_bnn

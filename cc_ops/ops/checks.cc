@@ -17,6 +17,21 @@ void CheckCount(const char* what, const std::vector<TensorInfo>& tensors, int ex
   Refuse("the op has %d %s; expected %d or %d", count, what, expected, or_expected);
 }
 
+// Refuses a constant with more or fewer bytes than its shape says, or at an address that its elements cannot have.
+// `holds` and `lies` begin the sentences.
+void CheckData(const char* holds, const char* lies, const TensorInfo& constant) {
+  std::int64_t bytes = BytesOf(constant.type);
+  for (const int dim : constant.dims) bytes *= dim;
+  if (constant.constant_bytes != static_cast<std::uint64_t>(bytes)) {
+    Refuse("%s %zu bytes; expected %lld for the shape %s", holds, constant.constant_bytes,
+           static_cast<long long>(bytes), ShapeText(constant.dims).c_str());
+  }
+  if (reinterpret_cast<std::uintptr_t>(constant.constant) % BytesOf(constant.type) != 0) {
+    Refuse("%s at an address that is no multiple of %d; expected the model in aligned memory", lies,
+           BytesOf(constant.type));
+  }
+}
+
 }  // namespace
 
 std::string ShapeText(const std::vector<int>& dims) {
@@ -43,11 +58,7 @@ std::int64_t CheckedElements(const char* what, const std::vector<int>& dims) {
 
 std::int64_t CheckedElements(const TensorInfo& x) {
   const std::int64_t elements = CheckedElements("the input", x.dims);
-  const auto bytes = static_cast<std::size_t>(elements) * BytesOf(x.type);
-  if (x.constant != nullptr && x.constant_bytes != bytes) {
-    Refuse("the input holds %zu bytes; expected %zu for the shape %s", x.constant_bytes, bytes,
-           ShapeText(x.dims).c_str());
-  }
+  if (x.constant != nullptr) CheckData("the input holds", "the input lies", x);
   return elements;
 }
 
@@ -106,15 +117,9 @@ const void* CheckedConstant(const char* what, const TensorInfo& tensor, ElementT
     }
   }
   if (tensor.constant == nullptr) Refuse("the %s are not constant; expected them in the file", what);
-  const std::int64_t bytes = CheckedElements(what, tensor.dims) * BytesOf(type);
-  if (tensor.constant_bytes != static_cast<std::uint64_t>(bytes)) {
-    Refuse("the %s hold %zu bytes; expected %lld for the shape %s", what, tensor.constant_bytes,
-           static_cast<long long>(bytes), ShapeText(tensor.dims).c_str());
-  }
-  if (reinterpret_cast<std::uintptr_t>(tensor.constant) % BytesOf(type) != 0) {
-    Refuse("the %s lie at an address that is no multiple of %d; expected the model in aligned memory", what,
-           BytesOf(type));
-  }
+  CheckedElements(what, tensor.dims);
+  const std::string name = std::string("the ") + what;
+  CheckData((name + " hold").c_str(), (name + " lie").c_str(), tensor);
   return tensor.constant;
 }
 

@@ -16,8 +16,8 @@ std::string ShapeText(const std::vector<int>& dims);  // "[1, 28, 28, 1]"
 // out).
 std::int64_t CheckedElements(const char* what, const std::vector<int>& dims);
 
-// The same of the input x; also refuses an x that is constant and holds more or fewer bytes than its shape says:
-// runtimes believe the file where it calls a tensor sparse.
+// The same of the input x; also refuses an x that is constant and holds more or fewer bytes than its shape says, as
+// runtimes let files say, or lies at an address that its elements cannot have.
 std::int64_t CheckedElements(const TensorInfo& x);
 
 // Refuses a number of inputs that is neither of the two, and inputs that are left out.

@@ -242,11 +242,11 @@ void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) {
 }
 
 int KerasBnnGetProfile(TfLiteDelegate* delegate, KerasBnnOpProfile* ops, int capacity) {
-  return keras_bnn::Delegate::From(delegate)->Profile(ops, capacity);
+  return delegate == nullptr ? 0 : keras_bnn::Delegate::From(delegate)->Profile(ops, capacity);
 }
 
 int KerasBnnGetMemory(TfLiteDelegate* delegate, KerasBnnMemory* partitions, int capacity) {
-  return keras_bnn::Delegate::From(delegate)->Memory(partitions, capacity);
+  return delegate == nullptr ? 0 : keras_bnn::Delegate::From(delegate)->Memory(partitions, capacity);
 }
 
 uint64_t KerasBnnWeightBytes(void) { return keras_bnn::SharedArrayBytes(); }

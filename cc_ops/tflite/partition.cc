@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t kArenaAlignment = 64;  // bytes: a cache line
 
+constexpr char kOneWriter[] = "let no two nodes write one tensor";
+
 ElementType TypeOf(const TfLiteTensor& tensor) {
   switch (tensor.type) {
     case kTfLiteFloat32:
@@ -28,6 +30,12 @@ ElementType TypeOf(const TfLiteTensor& tensor) {
       return ElementType::kInt8;
   }
   return ElementType::kOther;
+}
+
+// Whether all is the same but the size. Scales are compared bit by bit, for they may be no numbers.
+bool IsOfSameKind(const TensorInfo& a, const TensorInfo& b) {
+  return a.type == b.type && std::memcmp(&a.scale, &b.scale, sizeof(a.scale)) == 0 && a.zero_point == b.zero_point &&
+         a.constant == b.constant && a.constant_bytes == b.constant_bytes;
 }
 
 bool Contains(const TfLiteIntArray* array, int value) {
@@ -55,10 +63,11 @@ Partition::Step Partition::MakeStep(TfLiteContext* context, const char* name, in
   Step step;
   step.name = name;
   step.node = index;
-  step.inputs.assign(node.inputs->data, node.inputs->data + node.inputs->size);
-  step.outputs.assign(node.outputs->data, node.outputs->data + node.outputs->size);
-  used->insert(step.inputs.begin(), step.inputs.end());
-  for (const int output : step.outputs) {
+  used->insert(node.inputs->data, node.inputs->data + node.inputs->size);
+  for (int i = 0; i < node.inputs->size; ++i) step.inputs.push_back({node.inputs->data[i]});
+  for (int i = 0; i < node.outputs->size; ++i) {
+    const int output = node.outputs->data[i];
+    step.outputs.push_back({output});
     // Steps are prepared for the sizes of their tensors, which a second writer would change behind them.
     if (output < 0 || !used->insert(output).second) {
       Refuse("%s: an output is left out, or read or written before; expected tensors of its own", name);
@@ -68,12 +77,15 @@ Partition::Step Partition::MakeStep(TfLiteContext* context, const char* name, in
     }
   }
   if (!step.outputs.empty()) {
-    const char* output = context->tensors[step.outputs[0]].name;
+    const char* output = context->tensors[step.outputs[0].tensor].name;
     step.output = output == nullptr ? "unnamed" : output;
   }
   step.input_data.resize(step.inputs.size());
   step.output_data.resize(step.outputs.size());
   try {
+    if (node.custom_initial_data_size < 0) {
+      Refuse("the options have %d bytes; expected a file that is whole", node.custom_initial_data_size);
+    }
     step.op = MakeOp(name, static_cast<const std::uint8_t*>(node.custom_initial_data),
                      static_cast<std::size_t>(node.custom_initial_data_size));
   } catch (const Refusal& refusal) {
@@ -87,6 +99,7 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
     : kernels_(&kernels), pool_(pool), profile_(profile), arena_(arena) {
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
   std::set<int> used;
+  std::map<int, int> inner_of;  // tensors
   for (int i = 0; i < nodes.size; ++i) {
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
@@ -94,16 +107,22 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
       Refuse("the runtime does not hand out node %d; expected a runtime of TFLite 2.7 or newer", nodes.data[i]);
     }
     Step step = MakeStep(context, registration->custom_name, nodes.data[i], *node, &used);
-    for (const int input : step.inputs) {
-      if (Inner* inner = FindInner(input)) inner->last_step = i;
+    for (Wire& input : step.inputs) {
+      const auto found = inner_of.find(input.tensor);
+      if (found == inner_of.end()) continue;
+      input.inner = found->second;
+      inner_[input.inner].last_step = i;
     }
-    for (const int output : step.outputs) {
-      if (Contains(params.output_tensors, output)) continue;
+    for (Wire& output : step.outputs) {
+      if (Contains(params.output_tensors, output.tensor)) continue;
+      output.inner = static_cast<int>(inner_.size());
+      inner_of[output.tensor] = output.inner;
       Inner inner;
+      inner.tensor = output.tensor;
       inner.first_step = inner.last_step = i;
-      if (const TfLiteIntArray* dims = context->tensors[output].dims)
+      if (const TfLiteIntArray* dims = context->tensors[output.tensor].dims)
         inner.dims.assign(dims->data, dims->data + dims->size);
-      inner_.emplace_back(output, inner);
+      inner_.push_back(inner);
     }
     steps_.push_back(std::move(step));
   }
@@ -151,33 +170,37 @@ KerasBnnMemory Partition::Memory() const {
   return memory;
 }
 
-Partition::Inner* Partition::FindInner(int tensor) {
-  for (auto& [index, inner] : inner_) {
-    if (index == tensor) return &inner;
-  }
-  return nullptr;
-}
-
-TensorInfo Partition::Describe(const TfLiteContext* context, int index) {
+TensorInfo Partition::Describe(const TfLiteContext* context, const Wire& wire) {
   TensorInfo info;
-  if (index == kTfLiteOptionalTensor) {
+  if (wire.tensor == kTfLiteOptionalTensor) {
     info.absent = true;
     return info;
   }
-  const TfLiteTensor& tensor = context->tensors[index];
+  const TfLiteTensor& tensor = context->tensors[wire.tensor];
   info.type = TypeOf(tensor);
   info.scale = tensor.params.scale;
   info.zero_point = tensor.params.zero_point;
-  if (const Inner* inner = FindInner(index)) {
-    info.dims = inner->dims;
-    return info;
+  if (wire.inner >= 0) {
+    info.dims = inner_[wire.inner].dims;
+  } else {
+    info.dims.assign(tensor.dims->data, tensor.dims->data + tensor.dims->size);
+    if (tensor.allocation_type == kTfLiteMmapRo) {
+      info.constant = tensor.data;
+      info.constant_bytes = tensor.bytes;
+    }
   }
-  info.dims.assign(tensor.dims->data, tensor.dims->data + tensor.dims->size);
-  if (tensor.allocation_type == kTfLiteMmapRo) {
-    info.constant = tensor.data;
-    info.constant_bytes = tensor.bytes;
+  // The ops are made for what a tensor is at first, and look at its size alone after that.
+  const TensorInfo& known = known_.emplace(wire.tensor, info).first->second;
+  if (!IsOfSameKind(info, known)) {
+    Refuse("tensor %d is %s with scale %g and zero point %d; expected %s, %g and %d, as at first: %s", wire.tensor,
+           NameOf(info.type), info.scale, info.zero_point, NameOf(known.type), known.scale, known.zero_point,
+           kOneWriter);
   }
   return info;
+}
+
+void Partition::KeepAsPrepared(const Wire& wire, TensorInfo info) {
+  if (!info.absent && info.constant == nullptr && wire.inner < 0) outer_[wire.tensor] = std::move(info);
 }
 
 void Partition::Prepare(TfLiteContext* context) {
@@ -187,29 +210,27 @@ void Partition::Prepare(TfLiteContext* context) {
   for (Step& step : steps_) {
     std::vector<TensorInfo> inputs;
     std::vector<TensorInfo> outputs;
-    for (const int input : step.inputs) {
-      inputs.push_back(Describe(context, input));
-      if (!inputs.back().absent && inputs.back().constant == nullptr && FindInner(input) == nullptr) {
-        outer_[input] = inputs.back().dims;
-      }
-    }
-    for (const int output : step.outputs) outputs.push_back(Describe(context, output));
     std::vector<Dims> dims;
     try {
+      for (const Wire& input : step.inputs) inputs.push_back(Describe(context, input));
+      for (const Wire& output : step.outputs) outputs.push_back(Describe(context, output));
       dims = step.op->Prepare(inputs, outputs, resources);
     } catch (const Refusal& refusal) {
       Refuse("%s: %s", step.Name().c_str(), refusal.what());
     }
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) KeepAsPrepared(step.inputs[i], inputs[i]);
     for (std::size_t i = 0; i < step.outputs.size(); ++i) {
-      if (Inner* inner = FindInner(step.outputs[i])) {
-        inner->dims = dims[i];
+      const Wire& output = step.outputs[i];
+      if (output.inner >= 0) {
+        inner_[output.inner].dims = dims[i];
         continue;
       }
       TfLiteIntArray* size = MakeIntArray(dims[i]);
-      if (size == nullptr || context->ResizeTensor(context, &context->tensors[step.outputs[i]], size) != kTfLiteOk) {
+      if (size == nullptr || context->ResizeTensor(context, &context->tensors[output.tensor], size) != kTfLiteOk) {
         Refuse("%s: the runtime could not resize output %zu", step.Name().c_str(), i);
       }
-      outer_[step.outputs[i]] = dims[i];
+      outputs[i].dims = dims[i];
+      KeepAsPrepared(output, outputs[i]);
     }
   }
   PlanArena(context);
@@ -218,51 +239,61 @@ void Partition::Prepare(TfLiteContext* context) {
 // First fit, in the order of the steps: each tensor goes to the lowest place that no tensor alive at the same time
 // overlaps.
 void Partition::PlanArena(const TfLiteContext* context) {
+  struct Place {
+    std::uint64_t begin, end;
+    int last_step;
+  };
   activation_bytes_ = 0;
-  std::vector<std::uint64_t> sizes;
-  for (std::size_t i = 0; i < inner_.size(); ++i) {
-    const auto& [index, inner] = inner_[i];
-    std::uint64_t bytes = BytesOf(TypeOf(context->tensors[index]));
+  std::vector<Place> taken;  // by tensors alive together with the next one, the lowest first
+  for (Inner& inner : inner_) {
+    std::uint64_t bytes = BytesOf(TypeOf(context->tensors[inner.tensor]));
     for (const int dim : inner.dims) bytes *= static_cast<std::uint64_t>(dim);
-    sizes.push_back(CeilDiv<std::uint64_t>(bytes, kArenaAlignment) * kArenaAlignment);
+    bytes = CeilDiv<std::uint64_t>(bytes, kArenaAlignment) * kArenaAlignment;
 
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> taken;  // [begin, end) of tensors alive together with this one
-    for (std::size_t j = 0; j < i; ++j) {
-      const Inner& earlier = inner_[j].second;
-      if (earlier.last_step >= inner.first_step) taken.emplace_back(earlier.offset, earlier.offset + sizes[j]);
-    }
-    std::sort(taken.begin(), taken.end());
+    const auto is_dead = [&](const Place& place) { return place.last_step < inner.first_step; };
+    taken.erase(std::remove_if(taken.begin(), taken.end(), is_dead), taken.end());
     std::uint64_t offset = 0;
-    for (const auto& [begin, end] : taken) {
-      if (offset + sizes[i] <= begin) break;
-      offset = std::max(offset, end);
-    }
-    activation_bytes_ = std::max(activation_bytes_, offset + sizes[i]);
+    auto next = taken.begin();
+    for (; next != taken.end() && offset + bytes > next->begin; ++next) offset = std::max(offset, next->end);
+    taken.insert(next, {offset, offset + bytes, inner.last_step});
+    activation_bytes_ = std::max(activation_bytes_, offset + bytes);
     if (activation_bytes_ > arena_->bytes.max_size() - kArenaAlignment) throw std::bad_alloc();
-    inner_[i].second.offset = static_cast<std::size_t>(offset);
+    inner.offset = static_cast<std::size_t>(offset);
   }
   arena_->bytes.resize(std::max(arena_->bytes.size(), static_cast<std::size_t>(activation_bytes_) + kArenaAlignment));
 }
 
-// A node of another partition may write a tensor of this one too and have given it another size.
-void Partition::CheckSizes(const TfLiteContext* context) const {
-  for (const auto& [index, dims] : outer_) {
-    const TfLiteIntArray* now = context->tensors[index].dims;
-    if (std::equal(dims.begin(), dims.end(), now->data, now->data + now->size)) continue;
-    Refuse("tensor %d has the shape %s; expected %s, as when it was prepared: let no two nodes write one tensor", index,
-           ShapeText({now->data, now->data + now->size}).c_str(), ShapeText(dims).c_str());
+// What else writes a tensor of this partition may have changed it since.
+void Partition::CheckTensors(const TfLiteContext* context) const {
+  for (const auto& [index, prepared] : outer_) {
+    const TfLiteTensor& tensor = context->tensors[index];
+    const int* dims = tensor.dims->data;
+    const int* dims_end = dims + tensor.dims->size;
+    std::uint64_t bytes = BytesOf(prepared.type);
+    for (const int dim : prepared.dims) bytes *= static_cast<std::uint64_t>(dim);
+    const bool has_dims = std::equal(dims, dims_end, prepared.dims.begin(), prepared.dims.end());
+    if (!has_dims || TypeOf(tensor) != prepared.type || tensor.bytes < bytes) {
+      Refuse("tensor %d is %s %s of %zu bytes; expected %s %s, as it was prepared: %s", index, NameOf(TypeOf(tensor)),
+             ShapeText({dims, dims_end}).c_str(), tensor.bytes, NameOf(prepared.type), ShapeText(prepared.dims).c_str(),
+             kOneWriter);
+    }
+    if (bytes == 0) continue;
+    if (tensor.data == nullptr) Refuse("tensor %d has no memory; expected some: %s", index, kOneWriter);
+    if (reinterpret_cast<std::uintptr_t>(tensor.data) % BytesOf(prepared.type) != 0) {
+      Refuse("tensor %d lies at an address that is no multiple of %d; expected aligned memory", index,
+             BytesOf(prepared.type));
+    }
   }
 }
 
 void Partition::Run(TfLiteContext* context) {
-  CheckSizes(context);
+  CheckTensors(context);
   const KeepSubnormals keep_subnormals;
   const std::size_t misalignment = reinterpret_cast<std::uintptr_t>(arena_->bytes.data()) % kArenaAlignment;
   unsigned char* arena = arena_->bytes.data() + (kArenaAlignment - misalignment);
-  const auto data = [&](int index) -> void* {
-    if (index == kTfLiteOptionalTensor) return nullptr;
-    const Inner* inner = FindInner(index);
-    return inner == nullptr ? context->tensors[index].data : arena + inner->offset;
+  const auto data = [&](const Wire& wire) -> void* {
+    if (wire.inner >= 0) return arena + inner_[wire.inner].offset;
+    return wire.tensor == kTfLiteOptionalTensor ? nullptr : context->tensors[wire.tensor].data;
   };
   const Resources resources = {*kernels_, *pool_, threads_};
   std::uint64_t begin = profile_ ? Nanoseconds() : 0;

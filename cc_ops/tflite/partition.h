@@ -42,7 +42,7 @@ class Partition {
   // Sizes all tensors from the inputs' present sizes and plans the arena.
   void Prepare(TfLiteContext* context);
 
-  // Refuses tensors of other sizes than the last Prepare found and gave.
+  // Refuses tensors that are not as the last Prepare left them.
   void Run(TfLiteContext* context);
 
   // How many ops of each kind, such as "BnnQuantize+BnnConv2D x 12".
@@ -53,12 +53,17 @@ class Partition {
   KerasBnnMemory Memory() const;
 
  private:
+  // A tensor of a step.
+  struct Wire {
+    int tensor;      // its index in the runtime, or kTfLiteOptionalTensor
+    int inner = -1;  // its index in inner_, or -1 for a tensor of the runtime
+  };
+
   struct Step {
-    std::string name;         // of the op
-    std::string output;       // the name of its first output
-    int node = 0;             // its index in the runtime's graph, which is that of the file
-    std::vector<int> inputs;  // indices of the runtime's tensors
-    std::vector<int> outputs;
+    std::string name;    // of the op
+    std::string output;  // the name of its first output
+    int node = 0;        // its index in the runtime's graph, which is that of the file
+    std::vector<Wire> inputs, outputs;
     std::unique_ptr<Op> op;
     std::vector<const void*> input_data;  // filled for each run
     std::vector<void*> output_data;       // the same
@@ -70,7 +75,8 @@ class Partition {
 
   // A tensor between two steps.
   struct Inner {
-    std::vector<int> dims;
+    int tensor = 0;
+    Dims dims;
     std::size_t offset = 0;  // in the arena, bytes
     int first_step = 0;      // that writes it
     int last_step = 0;       // that reads it
@@ -80,9 +86,9 @@ class Partition {
   static Step MakeStep(TfLiteContext* context, const char* name, int index, const TfLiteNode& node,
                        std::set<int>* used);
   std::string Summarize() const;
-  Inner* FindInner(int tensor);
-  TensorInfo Describe(const TfLiteContext* context, int tensor);
-  void CheckSizes(const TfLiteContext* context) const;
+  TensorInfo Describe(const TfLiteContext* context, const Wire& wire);
+  void KeepAsPrepared(const Wire& wire, TensorInfo info);
+  void CheckTensors(const TfLiteContext* context) const;
   void PlanArena(const TfLiteContext* context);
 
   const KernelSet* kernels_;
@@ -91,10 +97,11 @@ class Partition {
   std::string summary_;
   int threads_ = 1;  // as of the last Prepare: the scratch of the ops is made for so many
   std::vector<Step> steps_;
-  std::vector<std::pair<int, Inner>> inner_;  // by tensor index
-  std::map<int, Dims> outer_;                 // the runtime's tensors, as of the last Prepare; without constants
-  std::uint64_t activation_bytes_ = 0;        // that inner_ takes; of 64 bits, also where addresses have 32
-  Arena* const arena_;                        // the interpreter's
+  std::vector<Inner> inner_;            // in the order of the steps that write them
+  std::map<int, TensorInfo> known_;     // all tensors, as the first Prepare found them
+  std::map<int, TensorInfo> outer_;     // the runtime's tensors but for constants, as the last Prepare left them
+  std::uint64_t activation_bytes_ = 0;  // that inner_ takes; of 64 bits, also where addresses have 32
+  Arena* const arena_;                  // the interpreter's
 };
 
 }  // namespace keras_bnn

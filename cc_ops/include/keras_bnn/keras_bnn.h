@@ -31,8 +31,8 @@ struct LiteRtEnvironmentT;
    Creates a delegate, or hands the reason to report_error and returns NULL. Where report_error is NULL, as TFLite's
    TfLiteExternalDelegateCreate passes it, the runtime that the delegate is applied to reports the reason and fails.
    The options are "isa", the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and
-   "profile", "1" to time each op ("0" without it). Destroy it when the interpreters that use it are gone, or earlier:
-   they keep what they need of it. */
+   "profile", "1" to time each op ("0" without it). Destroy it when the interpreters that use it are gone: they keep
+   what they need to run, but a runtime may apply it again when an input is resized. */
 KERAS_BNN_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values,
                                                                       size_t num_options,
                                                                       void (*report_error)(const char*));
@@ -65,7 +65,7 @@ typedef struct KerasBnnOpProfile {
 } KerasBnnOpProfile;
 
 /* Writes the ops of a delegate's interpreters, each in the order in which they run, but no more than `capacity`.
-   Returns how many there are. Must not be called while an interpreter runs. */
+   Returns how many there are, 0 for no delegate. Must not be called while an interpreter runs. */
 KERAS_BNN_EXPORT int KerasBnnGetProfile(struct TfLiteDelegate* delegate, KerasBnnOpProfile* ops, int capacity);
 
 /* What a partition, one node of the runtime, holds in memory besides the runtime's tensors, in bytes. */
@@ -76,7 +76,7 @@ typedef struct KerasBnnMemory {
 } KerasBnnMemory;
 
 /* Writes the memory of the partitions of a delegate's interpreters, but no more than `capacity`. Returns how many there
-   are. Must not be called while tensors are allocated. */
+   are, 0 for no delegate. Must not be called while tensors are allocated. */
 KERAS_BNN_EXPORT int KerasBnnGetMemory(struct TfLiteDelegate* delegate, KerasBnnMemory* partitions, int capacity);
 
 /* The bytes of repacked weights that all interpreters of the process hold together. */

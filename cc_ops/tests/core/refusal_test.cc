@@ -26,5 +26,33 @@ TEST(RefusalTest, CutsALongSentence) {
   EXPECT_EQ(sentence.substr(0, 10), "found \"xxx");
 }
 
+TEST(RefusalTest, KeepsTextAndNothingElse) {
+  const auto word = [](const char* bytes) {
+    const std::string sentence = SentenceOf(bytes, 1);
+    return sentence.substr(7, sentence.size() - 14);
+  };
+  EXPECT_EQ(word("\xc3\xa9 \xe5\xb1\xa4 \xf0\x9f\x98\x80"), "\xc3\xa9 \xe5\xb1\xa4 \xf0\x9f\x98\x80");
+  EXPECT_EQ(word("a\xff"
+                 "b\x80"
+                 "c"),
+            "a?b?c");
+  EXPECT_EQ(word("\xe5\xb1"), "??");                   // cut
+  EXPECT_EQ(word("\xc0\xaf \xe0\x9f\xbf"), "?? ???");  // longer than need be
+  EXPECT_EQ(word("\xed\xa0\x80"), "???");              // half of a pair of UTF-16
+  EXPECT_EQ(word("\xf4\x90\x80\x80"), "????");         // beyond the last
+  EXPECT_EQ(word("\x1b[31m\n\x7f"), "?[31m??");
+}
+
+TEST(RefusalTest, CutsBetweenCharacters) {
+  for (const char* start : {"", "a", "ab"}) {
+    std::string name = start;
+    for (int i = 0; i < 300; ++i) name += "\xe5\xb1\xa4";
+    const std::string sentence = SentenceOf(name, 1);
+    const std::size_t marks = sentence.size() - sentence.find_last_not_of('?') - 1;
+    EXPECT_LE(marks, std::size_t{2});
+    EXPECT_EQ((sentence.size() - marks - std::string("found \"").size() - std::string(start).size()) % 3, 0u);
+  }
+}
+
 }  // namespace
 }  // namespace keras_bnn

@@ -165,7 +165,7 @@ TEST(OpTest, OnlyOpsOfLarqComputeEngineGoWithoutOptions) {
 }
 
 // A runtime compares the bytes of a constant with its shape, but not where the file calls it sparse.
-TEST(OpTest, RefusesAConstantXThatEndsEarly) {
+TEST(OpTest, RefusesAConstantXThatEndsEarlyOrLiesBetweenWords) {
   const std::vector<Word> words(64, 0);
   const auto constant = [&](std::vector<int> dims, std::size_t count) {
     TensorInfo info = Constant(ElementType::kInt32, std::move(dims), words);
@@ -197,6 +197,8 @@ TEST(OpTest, RefusesAConstantXThatEndsEarly) {
                    "the input holds 28 bytes; expected 32 for the shape [1, 2, 2, 2]");
     inputs[0] = constant({1, 2, 2, 2}, 8);
     EXPECT_NO_THROW(harness.Prepare(op.get(), inputs, {y}));
+    inputs[0].constant = reinterpret_cast<const char*>(words.data()) + 1;
+    EXPECT_REFUSAL(harness.Prepare(op.get(), inputs, {y}), "the input lies at an address that is no multiple of 4");
   }
   const std::unique_ptr<Op> quantize = MakeOpWith("BnnQuantize", kOps.at("BnnQuantize"));
   TensorInfo x = Variable(ElementType::kInt8, {2, 40});

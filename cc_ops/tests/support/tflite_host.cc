@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdarg>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +12,7 @@ namespace keras_bnn {
 namespace {
 
 constexpr auto kArenaAllocated = static_cast<TfLiteAllocationType>(2);
+constexpr auto kDynamic = static_cast<TfLiteAllocationType>(4);
 
 bool Contains(const std::vector<int>& values, int value) {
   return std::find(values.begin(), values.end(), value) != values.end();
@@ -60,6 +62,7 @@ struct TfLiteHost::Node {
   TfLiteRegistration registration = {};
   std::vector<int> inputs, outputs;  // laid out as TfLiteIntArrays
   std::vector<std::uint8_t> options;
+  int options_size = 0;
   std::string name;
   bool is_kernel = false;  // of a delegate
 
@@ -69,7 +72,7 @@ struct TfLiteHost::Node {
     node.outputs = IntArray(&outputs);
     if (is_kernel) return;
     node.custom_initial_data = options.data();
-    node.custom_initial_data_size = static_cast<int>(options.size());
+    node.custom_initial_data_size = options_size;
     registration.custom_name = name.empty() ? nullptr : name.c_str();
   }
 };
@@ -126,6 +129,7 @@ void TfLiteHost::AddNode(const char* custom_name, const std::vector<int>& inputs
   node.inputs = AsIntArray(inputs);
   node.outputs = AsIntArray(outputs);
   node.options = options;
+  node.options_size = static_cast<int>(options.size());
   plan_.push_back(static_cast<int>(nodes_.size()));
   nodes_.push_back(std::move(node));
 }
@@ -145,6 +149,35 @@ void TfLiteHost::AddCopyNode(int from, int to) {
     std::memcpy(target.data, source.data, source.bytes);
     return kTfLiteOk;
   };
+}
+
+void TfLiteHost::AddChangingNode(int from, int to, Change change) {
+  AddNode("", {from}, {to}, {});
+  nodes_.back().node.user_data = reinterpret_cast<void*>(static_cast<std::uintptr_t>(change));
+  nodes_.back().registration.prepare = [](TfLiteContext* context, TfLiteNode* node) {
+    const Call call(false);
+    TfLiteHost* host = From(context);
+    const int index = node->outputs->data[0];
+    TfLiteTensor& output = host->tensors_[index];
+    if (output.allocation_type == kTfLiteMmapRo) return kTfLiteError;
+    switch (static_cast<Change>(reinterpret_cast<std::uintptr_t>(node->user_data))) {
+      case Change::kFloat32:
+        output.type = kTfLiteFloat32;
+        break;
+      case Change::kInt8:
+        output.type = kTfLiteInt8;
+        break;
+      case Change::kScale:
+        output.params.scale += 1.0f;
+        break;
+      case Change::kNoMemory:
+        output.allocation_type = kDynamic;
+        break;
+    }
+    host->SetDims(index, host->Dims(index));
+    return kTfLiteOk;
+  };
+  nodes_.back().registration.invoke = [](TfLiteContext*, TfLiteNode*) { return kTfLiteOk; };
 }
 
 void TfLiteHost::SetInputsAndOutputs(const std::vector<int>& inputs, const std::vector<int>& outputs) {
@@ -336,7 +369,7 @@ TfLiteStatus TfLiteHost::AllocateTensors() {
   }
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     TfLiteTensor& tensor = tensors_[i];
-    if (tensor.allocation_type == kTfLiteMmapRo || !Contains(visible, static_cast<int>(i))) continue;
+    if (tensor.allocation_type != kArenaAllocated || !Contains(visible, static_cast<int>(i))) continue;
     if (tensor.bytes > most_tensor_bytes_) return kTfLiteError;
     data_[i] = std::make_unique<GuardedArray<unsigned char>>(tensor.bytes, Edge::kAfter);
     std::fill(data_[i]->begin(), data_[i]->end(), static_cast<unsigned char>(0xa5));
@@ -351,10 +384,17 @@ TfLiteStatus TfLiteHost::Invoke() {
   for (const int index : plan_) {
     Node& node = nodes_[index];
     if (node.registration.invoke == nullptr) return kTfLiteError;  // an op that nobody can run
+    for (auto input = node.inputs.begin() + 1; input != node.inputs.end(); ++input) {
+      if (*input >= 0 && tensors_[*input].bytes > 0 && tensors_[*input].data == nullptr) return kTfLiteError;
+    }
     if (CallDelegate(node.registration.invoke, &context_, &node.node) != kTfLiteOk) return kTfLiteError;
   }
   return kTfLiteOk;
 }
+
+void TfLiteHost::SetLastOptionsSize(int bytes) { nodes_.back().options_size = bytes; }
+
+void TfLiteHost::MisalignData(int tensor) { tensors_[tensor].data = data_[tensor]->data() + 1; }
 
 void TfLiteHost::WriteBytes(int tensor, const void* data, std::size_t bytes) {
   if (bytes != TensorBytes(tensor)) std::abort();

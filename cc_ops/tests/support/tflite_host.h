@@ -39,6 +39,9 @@ class TfLiteHost {
                const std::vector<std::uint8_t>& options);
   // An op that the runtime has itself: copies a tensor.
   void AddCopyNode(int from, int to);
+  // Another one, that does to its output what ops may do while they are prepared, and then nothing.
+  enum class Change { kFloat32, kInt8, kScale, kNoMemory };
+  void AddChangingNode(int from, int to, Change change);
   void SetInputsAndOutputs(const std::vector<int>& inputs, const std::vector<int>& outputs);
 
   // Running it.
@@ -83,6 +86,9 @@ class TfLiteHost {
         reinterpret_cast<decltype(context_.ReplaceNodeSubsetsWithDelegateKernels)>(
             reinterpret_cast<void (*)()>(replace));
   }
+  // What a damaged file says of the options of the last node, and a careless program of its memory.
+  void SetLastOptionsSize(int bytes);
+  void MisalignData(int tensor);
   // Larger tensors are not allocated, as when memory runs out.
   void SetMostTensorBytes(std::size_t bytes) { most_tensor_bytes_ = bytes; }
 

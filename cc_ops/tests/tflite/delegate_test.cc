@@ -63,7 +63,11 @@ TEST_F(DelegateTest, HasTheFormThatRuntimesAccept) {
   EXPECT_EQ(last_report, "");
 }
 
-TEST_F(DelegateTest, DestroysNull) { tflite_plugin_destroy_delegate(nullptr); }
+TEST_F(DelegateTest, TakesNoDelegate) {
+  tflite_plugin_destroy_delegate(nullptr);
+  EXPECT_EQ(KerasBnnGetProfile(nullptr, nullptr, 0), 0);
+  EXPECT_EQ(KerasBnnGetMemory(nullptr, nullptr, 0), 0);
+}
 
 TEST_F(DelegateTest, RefusesAnUnknownOption) {
   EXPECT_EQ(Create({"num_threads"}, {"4"}), nullptr);

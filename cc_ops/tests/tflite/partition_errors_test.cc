@@ -72,7 +72,71 @@ TEST_F(PartitionErrorsTest, ATensorThatAnotherPartitionResizesIsRefused) {
   EXPECT_EQ(host_->Invoke(), kTfLiteError);
   EXPECT_EQ(host_->reports(),
             "keras-bnn: tensor " + std::to_string(words) +
-                " has the shape [1, 2]; expected [9, 2], as when it was prepared: let no two nodes write one tensor\n");
+                " is int32 [1, 2] of 8 bytes; expected int32 [9, 2], as it was prepared: let no two nodes write one "
+                "tensor\n");
+}
+
+// Of a tensor that a partition writes, or has between its ops, after the first Prepare.
+struct ChangeCase {
+  TfLiteHost::Change change;
+  bool inner;
+  const char* at_run;     // null: it runs
+  const char* at_resize;  // the same
+};
+
+class ChangedTensorTest : public PartitionTest, public testing::WithParamInterface<ChangeCase> {};
+
+TEST_P(ChangedTensorTest, IsRefused) {
+  const ChangeCase& test = GetParam();
+  const int words = Words("words", {9, 2});
+  const int y = Float("y", {9, 40});
+  const int bits = Words("bits", {9, 2});
+  const int copy = Words("copy", {9, 2});
+  host_->AddNode("BnnDequantize", {words}, {y}, FlexbufferMap({{"channels", 40}, {"version", 1}}));
+  host_->AddNode("BnnQuantize", {y}, {bits}, kVersionOnly);
+  host_->AddCopyNode(bits, copy);
+  host_->AddChangingNode(copy, y, test.change);
+  host_->SetInputsAndOutputs({words}, test.inner ? std::vector<int>{copy} : std::vector<int>{copy, y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  ASSERT_EQ(host_->AllocateTensors(), kTfLiteOk);
+  EXPECT_EQ(host_->Invoke(), test.at_run == nullptr ? kTfLiteOk : kTfLiteError);
+  EXPECT_THAT(host_->reports(), HasSubstr(test.at_run == nullptr ? "" : test.at_run));
+  ASSERT_EQ(host_->ResizeInput(words, {9, 2}), kTfLiteOk);
+  EXPECT_EQ(host_->AllocateTensors(), test.at_resize == nullptr ? kTfLiteOk : kTfLiteError);
+  EXPECT_THAT(host_->reports(), HasSubstr(test.at_resize == nullptr ? "" : test.at_resize));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ChangedTensorTest,
+    testing::Values(
+        ChangeCase{TfLiteHost::Change::kInt8, false,
+                   "is int8 [9, 40] of 360 bytes; expected float32 [9, 40], as it was",
+                   "is int8 with scale 0 and zero point 0; expected float32, 0 and 0, as at first: let no two"},
+        ChangeCase{TfLiteHost::Change::kInt8, true, nullptr, "is int8 with scale 0 and zero point 0; expected float32"},
+        ChangeCase{TfLiteHost::Change::kScale, true, nullptr,
+                   "float32 with scale 1 and zero point 0; expected float32, 0"},
+        ChangeCase{TfLiteHost::Change::kNoMemory, false, "has no memory; expected some: let no two nodes", nullptr}));
+
+TEST_F(PartitionErrorsTest, UnalignedMemoryIsRefused) {
+  const int x = Float("x", {1, 40});
+  const int y = Words("y", {1, 2});
+  host_->AddNode("BnnQuantize", {x}, {y}, kVersionOnly);
+  host_->SetInputsAndOutputs({x}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  ASSERT_EQ(host_->AllocateTensors(), kTfLiteOk);
+  host_->MisalignData(y);
+  EXPECT_EQ(host_->Invoke(), kTfLiteError);
+  EXPECT_THAT(host_->reports(), HasSubstr("at an address that is no multiple of 4; expected aligned memory"));
+}
+
+TEST_F(PartitionErrorsTest, NegativeSizesOfOptionsAreRefused) {
+  const int x = Float("x", {1, 40});
+  const int y = Words("y", {1, 2});
+  host_->AddNode("BnnQuantize", {x}, {y}, kVersionOnly);
+  host_->SetLastOptionsSize(-2);
+  host_->SetInputsAndOutputs({x}, {y});
+  ASSERT_EQ(host_->Apply(delegate_), kTfLiteOk);
+  EXPECT_THAT(host_->reports(), HasSubstr("the options have -2 bytes; expected a file that is whole"));
 }
 
 TEST_F(PartitionErrorsTest, AConstantOutputIsRefused) {
