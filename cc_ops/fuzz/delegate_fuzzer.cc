@@ -25,13 +25,14 @@ constexpr std::size_t kMostTensorBytes = std::size_t{1} << 16;
 constexpr std::uint64_t kMostActivationBytes = 1 << 16;
 constexpr std::int64_t kMostWork = 1 << 18;  // of an op: output pixels times values of x and constants
 
-enum class NodeKind { kOurs, kCopy, kForeign };
+enum class NodeKind { kOurs, kCopy, kForeign, kChanging };
 
 struct Node {
   NodeKind kind;
   std::string name;
   std::vector<std::uint8_t> options;
   std::vector<int> inputs, outputs;
+  TfLiteHost::Change change = TfLiteHost::Change::kInt8;  // of kChanging
 };
 
 struct Graph {
@@ -119,6 +120,12 @@ Graph MakeGraph(Input* input) {
       Node node = {kind == 6 ? NodeKind::kCopy : NodeKind::kForeign, "Foreign", {}, {x}, {graph.Add(copy)}};
       graph.nodes.push_back(std::move(node));
     }
+    if (input->OneIn(16)) {  // what an op may do to a tensor of others
+      Node change = {NodeKind::kChanging, "Changing", {}, {last}, {x}};
+      change.change = static_cast<TfLiteHost::Change>(input->Choice(4));
+      graph.nodes.push_back(std::move(change));
+      continue;
+    }
     if (!graph.nodes.empty() && !graph.nodes.back().outputs.empty() && graph.nodes.back().outputs[0] >= 0) {
       last = graph.nodes.back().outputs[input->OneIn(4) ? graph.nodes.back().outputs.size() - 1 : 0];
       last = std::max(last, 0);
@@ -141,6 +148,8 @@ std::unique_ptr<TfLiteHost> MakeHost(const Graph& graph, const std::vector<int>&
   for (const Node& node : graph.nodes) {
     if (node.kind == NodeKind::kCopy) {
       host->AddCopyNode(node.inputs[0], node.outputs[0]);
+    } else if (node.kind == NodeKind::kChanging) {
+      host->AddChangingNode(node.inputs[0], node.outputs[0], node.change);
     } else {
       host->AddNode(node.name.c_str(), node.inputs, node.outputs, node.options);
     }

@@ -25,7 +25,28 @@ def test_a_tensor_that_another_partition_makes_smaller() -> None:
     builder.custom("BnnQuantize", [floats], [words], {"version": 1})
     interpreter = _open(builder.build([x], [words]))
     interpreter.allocate_tensors()
-    with pytest.raises(RuntimeError, match=r"has the shape \[64, 1\]; expected \[64, 2\]"):
+    with pytest.raises(RuntimeError, match=r"is int32 \[64, 1\] of 256 bytes; expected int32 \[64, 2\]"):
+        interpreter.invoke()
+
+
+@pytest.mark.parametrize("op", ["EQUAL", "FILL"])
+def test_a_tensor_that_a_stock_op_retypes_or_takes_the_memory_of(op: str) -> None:
+    rows = 4 * _CHANNELS
+    builder = ModelBuilder()
+    words, y = builder.tensor([rows, 2], np.int32), builder.tensor([rows, _CHANNELS], np.float32)
+    positive = builder.tensor([rows, _CHANNELS], np.float32)
+    builder.custom("BnnDequantize", [words], [y], {"version": 1, "channels": _CHANNELS})
+    builder.stock(schema.BuiltinOperator.ABS, [y], [positive])
+    if op == "EQUAL":  # gives bool, a byte each
+        others = builder.tensor([rows, 1], np.float32), builder.tensor([1, _CHANNELS], np.float32)
+        message = r"tensor 1 is another type .* of 6400 bytes; expected float32"
+    else:  # of a shape that only a run tells
+        others = builder.tensor([2], np.int32), builder.tensor([], np.float32)
+        message = "tensor 1 has no memory"
+    builder.stock(getattr(schema.BuiltinOperator, op), others, [y])
+    interpreter = _open(builder.build([words, *others], [positive]))
+    interpreter.allocate_tensors()
+    with pytest.raises(RuntimeError, match=message):
         interpreter.invoke()
 
 

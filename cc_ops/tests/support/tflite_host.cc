@@ -146,6 +146,8 @@ void TfLiteHost::AddCopyNode(int from, int to) {
     const TfLiteTensor& source = context->tensors[node->inputs->data[0]];
     const TfLiteTensor& target = context->tensors[node->outputs->data[0]];
     if (source.bytes != target.bytes) return kTfLiteError;
+    if (source.bytes == 0) return kTfLiteOk;
+    if (target.data == nullptr) return kTfLiteError;
     std::memcpy(target.data, source.data, source.bytes);
     return kTfLiteOk;
   };
