@@ -1,6 +1,7 @@
 #include "tflite/partition.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -32,10 +33,11 @@ ElementType TypeOf(const TfLiteTensor& tensor) {
   return ElementType::kOther;
 }
 
-// Whether all is the same but the size. Scales are compared bit by bit, for they may be no numbers.
+// Whether all is the same but the size.
 bool IsOfSameKind(const TensorInfo& a, const TensorInfo& b) {
-  return a.type == b.type && std::memcmp(&a.scale, &b.scale, sizeof(a.scale)) == 0 && a.zero_point == b.zero_point &&
-         a.constant == b.constant && a.constant_bytes == b.constant_bytes;
+  const bool same_scale = a.scale == b.scale || (std::isnan(a.scale) && std::isnan(b.scale));
+  return a.type == b.type && same_scale && a.zero_point == b.zero_point && a.constant == b.constant &&
+         a.constant_bytes == b.constant_bytes;
 }
 
 bool Contains(const TfLiteIntArray* array, int value) {
