@@ -29,16 +29,43 @@ struct DelegateOptions {
   std::string refusal;  // what is wrong with them, if anything is
 };
 
+// The structs that runtimes know delegates by. When an input is resized, some apply a delegate again, also one that was
+// destroyed: so a struct is never freed, and refuses until another delegate takes it.
+class BaseList {
+ public:
+  static TfLiteDelegate* Take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    TfLiteDelegate* base = unused_;
+    if (base == nullptr) return new TfLiteDelegate();
+    unused_ = static_cast<TfLiteDelegate*>(base->data_);
+    return base;
+  }
+
+  static void Return(TfLiteDelegate* base) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    base->Prepare = [](TfLiteContext* context, TfLiteDelegate*) {
+      context->ReportError(context, "keras-bnn: the delegate is destroyed; expected it to outlive its interpreters\n");
+      return kTfLiteError;
+    };
+    base->data_ = unused_;
+    unused_ = base;
+  }
+
+ private:
+  static inline std::mutex mutex_;
+  static inline TfLiteDelegate* unused_ = nullptr;  // each one's data_ is the next
+};
+
 // Lives until its owner and the runtime's last node of it are gone, in whatever order.
 class Delegate {
  public:
-  explicit Delegate(const DelegateOptions& options) : options_(options) {
-    base_.data_ = this;
-    base_.Prepare = Prepare;
-    base_.flags = kAllowDynamicTensors;
+  explicit Delegate(const DelegateOptions& options) : options_(options), base_(BaseList::Take()) {
+    base_->data_ = this;
+    base_->Prepare = Prepare;
+    base_->flags = kAllowDynamicTensors;
   }
 
-  TfLiteDelegate* base() { return &base_; }
+  TfLiteDelegate* base() { return base_; }
   static Delegate* From(TfLiteDelegate* base) { return static_cast<Delegate*>(base->data_); }
 
   void Drop() {
@@ -68,11 +95,11 @@ class Delegate {
   static TfLiteStatus RunPartition(TfLiteContext* context, TfLiteNode* node);
   static const char* SummarizePartition(const TfLiteContext* context, const TfLiteNode* node);
 
-  ~Delegate() = default;
+  ~Delegate() { BaseList::Return(base_); }
 
-  TfLiteDelegate base_ = {};
   std::atomic<int> users_{1};  // the owner and the nodes
   const DelegateOptions options_;
+  TfLiteDelegate* const base_;
   ThreadPool pool_;
   std::mutex mutex_;                // guards nodes_: interpreters may be made and freed at the same time
   std::vector<const Node*> nodes_;  // of all interpreters, in the order in which they were made

@@ -31,8 +31,8 @@ struct LiteRtEnvironmentT;
    Creates a delegate, or hands the reason to report_error and returns NULL. Where report_error is NULL, as TFLite's
    TfLiteExternalDelegateCreate passes it, the runtime that the delegate is applied to reports the reason and fails.
    The options are "isa", the name of a kernel set, which wins over the environment variable KERAS_BNN_ISA, and
-   "profile", "1" to time each op ("0" without it). Destroy it when the interpreters that use it are gone: they keep
-   what they need to run, but a runtime may apply it again when an input is resized. */
+   "profile", "1" to time each op ("0" without it). Destroy it when the interpreters that use it are gone. Before that,
+   they keep what they need to run; but some runtimes apply a delegate again when an input is resized, and then fail. */
 KERAS_BNN_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** options_values,
                                                                       size_t num_options,
                                                                       void (*report_error)(const char*));

@@ -68,6 +68,21 @@ class Network {
   int x_ = 0, y_ = 0;
 };
 
+// As runtimes may that undo delegates when an input is resized.
+TEST(LifetimeTest, OneThatIsAppliedAfterItsEndRefuses) {
+  TfLiteDelegate* delegate = NewDelegate();
+  auto network = std::make_unique<Network>(delegate, 1);
+  tflite_plugin_destroy_delegate(delegate);
+  EXPECT_THAT(network->Run(1, 4), testing::SizeIs(16 * kUnits));
+  network.reset();
+  TfLiteHost host;
+  EXPECT_EQ(host.Apply(delegate), kTfLiteError);
+  EXPECT_EQ(host.reports(), "keras-bnn: the delegate is destroyed; expected it to outlive its interpreters\n");
+  EXPECT_EQ(NewDelegate(), delegate) << "structs that are never freed must be taken again";
+  EXPECT_EQ(host.Apply(delegate), kTfLiteOk);
+  tflite_plugin_destroy_delegate(delegate);
+}
+
 TEST(LifetimeTest, TheyEndInAnyOrderAndOnAnyThread) {
   const std::size_t weights = KerasBnnWeightBytes();
   const std::unique_ptr<TfLiteDelegate, void (*)(TfLiteDelegate*)> own(NewDelegate(), tflite_plugin_destroy_delegate);
