@@ -303,8 +303,8 @@ Case MaxPoolCase(const std::string& name, int size, int channels) {
     data->y.resize(data->expected.size());
     data->pool.Grow(1);
     const Window axis = Window::Place("image", size, 2, 2, 1, Padding::kValid, 0, 0);
-    data->op.Resize(1, axis, axis, words, 1);
-    const auto run = [data] { data->op.Run(data->x.data(), nullptr, data->y.data(), data->pool); };
+    data->op.Resize(1, axis, axis, words, nullptr, 1);
+    const auto run = [data] { data->op.Run(data->x.data(), data->y.data(), data->pool); };
     return Bench{run, [data] { return data->y == data->expected; },
                  [data] { std::fill(data->y.begin(), data->y.end(), 0u); }};
   };

@@ -82,7 +82,7 @@ void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const W
     scratch.taps.resize(kernel_.taps);
     scratch.bits.assign(padding_.size(), kernel_.taps);
     scratch.outside.assign(padding_.size(), 0);
-    if (Repeats()) scratch.repeated.resize(Words());
+    scratch.repeated.resize(Words());
   }
 }
 
@@ -201,22 +201,24 @@ void DepthwiseConv2D::Turn(const Word* x, ThreadPool& pool) {
 // Writes the pixels of the image, between the padding of all runs.
 void DepthwiseConv2D::TurnLine(const Word* line, Word* turned, Word* repeated) const {
   const int words_in = WordsFor(kernel_.channels);
+  const int words = Words();
+  const int times = kernel_.channels_out / kernel_.channels;
   const std::int64_t stride = horizontal_.stride;
+  const std::int64_t word_size = WordSize();
   for (std::size_t run = 0; run < runs_.size(); ++run, turned += run_pixels_) {
     const Pixels inside = PixelsInside(run);
     const std::int64_t first = runs_[run];
-    if (Repeats()) {
+    if (times > 1) {
       for (int pixel = inside.begin; pixel < inside.end; ++pixel) {
-        RepeatBits(line + (pixel * stride + first) * words_in, kernel_.channels,
-                   kernel_.channels_out / kernel_.channels, repeated);
-        for (int word = 0; word < Words(); ++word) turned[word * WordSize() + pixel] = repeated[word];
+        RepeatBits(line + (pixel * stride + first) * words_in, kernel_.channels, times, repeated);
+        for (int word = 0; word < words; ++word) turned[word * word_size + pixel] = repeated[word];
       }
       continue;
     }
-    for (int word = 0; word < words_in; ++word) {
-      Word* to = turned + word * WordSize();
+    for (int word = 0; word < words; ++word) {
+      Word* to = turned + word * word_size;
       for (int pixel = inside.begin; pixel < inside.end; ++pixel) {
-        to[pixel] = line[(pixel * stride + first) * words_in + word];
+        to[pixel] = line[(pixel * stride + first) * words + word];
       }
     }
   }
@@ -237,18 +239,19 @@ void DepthwiseConv2D::RunRow(std::int64_t image, int row, int first_block, int e
       scratch->outside[pixel] = kernel_.taps - scratch->bits[pixel];
     }
   }
+  const Word* padding = padding_.data();
   const int taps = (end_row - first_row) * horizontal_.size;
   const std::int64_t first_pixel = (image * vertical_.output + row) * horizontal_.output;
   for (int block = first_block; block < end_block; ++block) {
     const Word** tap = scratch->taps.data();
     for (int i = first_row; i < end_row; ++i) {
       if (!rows_inside.Contains(i)) {
-        tap = std::fill_n(tap, horizontal_.size, padding_.data());
+        tap = std::fill_n(tap, horizontal_.size, padding);
         continue;
       }
       const Word* words = lines + line_places_[top + i * vertical_.dilation] * LineSize() + block * WordSize();
       for (const std::int64_t offset : tap_offsets_) {
-        *tap++ = offset == kBesideTheImage ? padding_.data() : words + offset;
+        *tap++ = offset == kBesideTheImage ? padding : words + offset;
       }
     }
     const Word* kernel =

@@ -68,7 +68,6 @@ class DepthwiseConv2D {
   void SetLeast(const std::int32_t* thresholds);
 
   int Words() const { return kernel_.blocks(); }  // of a pixel with a bit for each output channel
-  bool Repeats() const { return kernel_.channels != kernel_.channels_out; }
   std::int64_t WordSize() const { return static_cast<std::int64_t>(runs_.size()) * run_pixels_; }
   std::int64_t LineSize() const { return Words() * WordSize(); }
 

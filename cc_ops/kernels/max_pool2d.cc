@@ -43,14 +43,17 @@ void AndLines(const Word* from, int lines, std::int64_t line_words, int pixels, 
 
 }  // namespace
 
-void MaxPool2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int words, int threads) {
+void MaxPool2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int words,
+                       const Word* minimum, int threads) {
   batch_ = batch;
   if (batch == 0) return;  // however large its images
   vertical_ = vertical;
   horizontal_ = horizontal;
   words_ = words;
+  minimum_ = minimum;
   threads_ = threads;
-  lines_.resize(threads);
+  combines_ = minimum != nullptr || vertical.size > 1;
+  lines_.resize(combines_ ? threads : 0);
   for (std::vector<Word>& line : lines_) {
     line.resize(ElementCount("a line of the input", sizeof(Word), {horizontal.input, words}));
   }
@@ -62,7 +65,7 @@ MemoryUse MaxPool2D::Memory() const {
   return memory;
 }
 
-void MaxPool2D::Run(const Word* x, const Word* minimum, Word* y, ThreadPool& pool) {
+void MaxPool2D::Run(const Word* x, Word* y, ThreadPool& pool) {
   if (batch_ == 0) return;
   const auto lines = static_cast<int>(batch_ * vertical_.output);
   const std::int64_t read = MostInside(horizontal_) * horizontal_.output;
@@ -70,29 +73,28 @@ void MaxPool2D::Run(const Word* x, const Word* minimum, Word* y, ThreadPool& poo
   const std::int64_t work = lines * line_pixels * words_;
   pool.ParallelFor(lines, pool.UsefulThreads(threads_, work / kWordsPerMicrosecond), [&](int line, int thread) {
     const std::int64_t image = line / vertical_.output;
-    RunLine(x + image * vertical_.input * horizontal_.input * words_, line % vertical_.output, minimum,
-            lines_[thread].data(), y + std::int64_t{line} * horizontal_.output * words_);
+    RunLine(x + image * vertical_.input * horizontal_.input * words_, line % vertical_.output,
+            combines_ ? lines_[thread].data() : nullptr, y + std::int64_t{line} * horizontal_.output * words_);
   });
 }
 
-void MaxPool2D::RunLine(const Word* image, int row, const Word* minimum, Word* line, Word* y) const {
+void MaxPool2D::RunLine(const Word* image, int row, Word* line, Word* y) const {
   const std::int64_t line_words = std::int64_t{horizontal_.input} * words_;
   const Span rows = InsideOf(vertical_, row);
   const int height = rows.end - rows.begin;
   const Word* pixels = image + rows.begin * line_words;
-  const bool combines = minimum != nullptr || height > 1;
   const bool apart = WindowsLieApart(horizontal_);
-  if (combines && !apart) AndLines(pixels, height, line_words, horizontal_.input, words_, minimum, line);
+  if (combines_ && !apart) AndLines(pixels, height, line_words, horizontal_.input, words_, minimum_, line);
   for (int column = 0; column < horizontal_.output; ++column, y += words_) {
     const Span columns = InsideOf(horizontal_, column);
     const int width = columns.end - columns.begin;
     const std::int64_t first = std::int64_t{columns.begin} * words_;
-    if (combines && apart) AndLines(pixels + first, height, line_words, width, words_, minimum, line + first);
-    const Word* pixel = (combines ? line : pixels) + first;
+    if (combines_ && apart) AndLines(pixels + first, height, line_words, width, words_, minimum_, line + first);
+    const Word* pixel = (combines_ ? line : pixels) + first;
     for (int w = 0; w < words_; ++w) {
       Word all = pixel[w];
       for (int j = 1; j < width; ++j) all &= pixel[std::int64_t{j} * words_ + w];
-      y[w] = minimum == nullptr ? all : all ^ minimum[w];
+      y[w] = minimum_ == nullptr ? all : all ^ minimum_[w];
     }
   }
 }

@@ -18,23 +18,26 @@ namespace keras_bnn {
 
 class MaxPool2D {
  public:
-  // Makes room for images of this size, of `words` words a pixel.
-  void Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int words, int threads);
+  // Makes room for images of this size, of `words` words a pixel. Channels whose bit is set in minimum, of `words`
+  // words that must stay, get the smallest value instead of the largest; null for none.
+  void Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int words, const Word* minimum,
+              int threads);
 
   // x is [batch, vertical.input, horizontal.input, words], y the same with the outputs' sizes. Pixels outside the image
-  // do not take part. Channels whose bit is set in minimum, of `words` words, get the smallest value instead; null for
-  // none. Must not run twice at the same time: the scratch is the object's.
-  void Run(const Word* x, const Word* minimum, Word* y, ThreadPool& pool);
+  // do not take part. Must not run twice at the same time: the scratch is the object's.
+  void Run(const Word* x, Word* y, ThreadPool& pool);
 
   MemoryUse Memory() const;
 
  private:
-  void RunLine(const Word* image, int row, const Word* minimum, Word* line, Word* y) const;
+  void RunLine(const Word* image, int row, Word* line, Word* y) const;
 
   std::int64_t batch_ = 0;
   Window vertical_, horizontal_;
   int words_ = 0;
+  const Word* minimum_ = nullptr;
   int threads_ = 1;
+  bool combines_ = false;                 // whether lines are, or their channels turned around
   std::vector<std::vector<Word>> lines_;  // per thread: the lines under a window, combined
 };
 

@@ -32,8 +32,9 @@ class MaxPool2DOp : public Op {
     CheckedElements(x);
     const int words = x.dims[3];
     if (words < 1) Refuse("the input has the shape %s; expected at least 1 word last", ShapeText(x.dims).c_str());
+    const Word* minimum = nullptr;
     if (inputs.size() == 2) {
-      minimum_ = static_cast<const Word*>(CheckedConstant("minimum", inputs[1], ElementType::kInt32, {words}));
+      minimum = static_cast<const Word*>(CheckedConstant("minimum", inputs[1], ElementType::kInt32, {words}));
     }
     const Window vertical =
         Window::Place("height", x.dims[1], options_.window_h, options_.stride_h, 1, options_.padding, 0, 0);
@@ -41,13 +42,13 @@ class MaxPool2DOp : public Op {
         Window::Place("width", x.dims[2], options_.window_w, options_.stride_w, 1, options_.padding, 0, 0);
     const std::vector<int> dims = {x.dims[0], vertical.output, horizontal.output, words};
     CheckedElements("the output", dims);
-    pool_.Resize(x.dims[0], vertical, horizontal, words, resources.threads);
+    pool_.Resize(x.dims[0], vertical, horizontal, words, minimum, resources.threads);
     return {dims};
   }
 
   void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
            const Resources& resources) override {
-    pool_.Run(static_cast<const Word*>(inputs[0]), minimum_, static_cast<Word*>(outputs[0]), resources.pool);
+    pool_.Run(static_cast<const Word*>(inputs[0]), static_cast<Word*>(outputs[0]), resources.pool);
   }
 
   MemoryUse Memory() const override { return pool_.Memory(); }
@@ -55,7 +56,6 @@ class MaxPool2DOp : public Op {
  private:
   MaxPoolOptions options_;
   MaxPool2D pool_;
-  const Word* minimum_ = nullptr;  // the file's
 };
 
 }  // namespace

@@ -70,10 +70,10 @@ TEST(TapRangesTest, TheLargestDilations) {
   }
 }
 
-// 2^14 ranges and 2^20 outputs, each found without a search.
+// 2^16 ranges and 2^22 outputs, each found without a search.
 TEST(TapRangesTest, ManyTapsOfManyOutputs) {
   const TimeLimit limit;
-  constexpr int kTaps = 1 << 14, kOutputs = 1 << 20;
+  constexpr int kTaps = 1 << 16, kOutputs = 1 << 22;
   const TapRanges ranges(MakeWindow(kOutputs, kTaps, 1, 64, kTaps * 32, kOutputs));
   EXPECT_NEAR(ranges.count(), kTaps, 2);
   EXPECT_EQ(ranges[ranges.IndexAt(0)].end, kTaps);

@@ -46,8 +46,8 @@ void ExpectPlainPooling(const PoolShape& s, int threads, Edge edge, std::uint32_
   pool.Grow(threads);
 
   MaxPool2D op;
-  op.Resize(s.batch, vertical, horizontal, words, threads);
-  op.Run(x.data(), seed % 2 == 0 ? minimum.data() : nullptr, y.data(), pool);
+  op.Resize(s.batch, vertical, horizontal, words, seed % 2 == 0 ? minimum.data() : nullptr, threads);
+  op.Run(x.data(), y.data(), pool);
 
   std::vector<int> maxima;
   for (int n = 0; n < s.batch; ++n) {
@@ -115,8 +115,8 @@ TEST(MaxPool2DTest, AnEmptyBatchGivesNothing) {
   const Window horizontal = Window::Place("width", 1 << 29, 2, 2, 1, Padding::kValid, 0, 0);
   ThreadPool pool;
   MaxPool2D op;
-  op.Resize(0, vertical, horizontal, 3, 4);
-  op.Run(nullptr, nullptr, nullptr, pool);
+  op.Resize(0, vertical, horizontal, 3, nullptr, 4);
+  op.Run(nullptr, nullptr, pool);
   EXPECT_EQ(op.Memory().scratch, 0);
 }
 
@@ -129,8 +129,8 @@ TEST(MaxPool2DTest, AWindowAsLargeAsALargeImage) {
   x[0] = ~Word{1};
   ThreadPool pool;
   MaxPool2D op;
-  op.Resize(1, window, window, 1, 1);
-  op.Run(x.data(), nullptr, y.data(), pool);
+  op.Resize(1, window, window, 1, nullptr, 1);
+  op.Run(x.data(), y.data(), pool);
   for (int row = 0; row < kSize; ++row) {
     for (int column = 0; column < kSize; ++column) {
       const bool reaches_first = row <= window.pad && column <= window.pad;
@@ -150,8 +150,8 @@ TEST(MaxPool2DTest, TallWindowsFarApart) {
   x[1] = 0;
   ThreadPool pool;
   MaxPool2D op;
-  op.Resize(1, vertical, horizontal, 1, 1);
-  op.Run(x.data(), nullptr, y.data(), pool);
+  op.Resize(1, vertical, horizontal, 1, nullptr, 1);
+  op.Run(x.data(), y.data(), pool);
   for (int row = 0; row < kSize; ++row) ASSERT_EQ(y[row], row <= vertical.pad ? ~Word{1} : ~Word{0}) << row;
 }
 

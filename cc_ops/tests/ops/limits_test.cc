@@ -192,7 +192,7 @@ TEST(LimitsTest, AnEmptyBatchTakesNeitherTimeNorMemory) {
 // As many ranges of taps lie inside the image as there are outputs.
 TEST(LimitsTest, AKernelAsWideAsAWideImage) {
   const TimeLimit limit;
-  constexpr int kWidth = 1 << 16;
+  constexpr int kWidth = 1 << 17;
   Layer layer("BnnConv2D", {{"channels_in", 1}, {"padding", 0}}, {1, 1, kWidth, 1}, 1);
   EXPECT_EQ(layer.Prepare({1, 1, kWidth, 1}), (std::vector<int>{1, 1, kWidth, 1}));
 }
