@@ -115,9 +115,14 @@ void DepthwiseConv2D::PlaceRuns() {
   const auto period = static_cast<int>(stride / std::gcd(stride, dilation));
   const int runs = std::min(end - begin, period);
   run_pixels_ = RoundedUpToTiles(horizontal_.output) + std::max(0, end - begin - 1) * dilation / stride;
+  const auto pixel_of = [&](std::int64_t columns) {
+    return std::clamp<std::int64_t>(CeilDiv(columns, stride), 0, run_pixels_);
+  };
   runs_.clear();
   for (int run = 0; run < runs; ++run) {
-    runs_.push_back(begin * dilation - horizontal_.pad + run * dilation % stride);
+    const std::int64_t first = begin * dilation - horizontal_.pad + run * dilation % stride;
+    const std::int64_t first_inside = pixel_of(-first);
+    runs_.push_back({first, first_inside, std::max(first_inside, pixel_of(horizontal_.input - first))});
   }
   tap_offsets_.assign(horizontal_.size, kBesideTheImage);
   for (int j = begin; j < end; ++j) {
@@ -125,21 +130,12 @@ void DepthwiseConv2D::PlaceRuns() {
   }
 }
 
-DepthwiseConv2D::Pixels DepthwiseConv2D::PixelsInside(std::size_t run) const {
-  const auto pixel_of = [&](std::int64_t columns) {
-    return static_cast<int>(
-        std::clamp<std::int64_t>(CeilDiv<std::int64_t>(columns, horizontal_.stride), 0, run_pixels_));
-  };
-  const int begin = pixel_of(-runs_[run]);
-  return {begin, std::max(begin, pixel_of(horizontal_.input - runs_[run]))};
-}
-
 void DepthwiseConv2D::MarkPixelsInside() {
   inside_.assign(WordSize(), 0);
-  for (std::size_t run = 0; run < runs_.size(); ++run) {
-    Word* pixels = inside_.data() + run * run_pixels_;
-    const Pixels inside = PixelsInside(run);
-    std::fill(pixels + inside.begin, pixels + inside.end, ~Word{0});
+  Word* pixels = inside_.data();
+  for (const PixelRun& run : runs_) {
+    std::fill(pixels + run.begin, pixels + run.end, ~Word{0});
+    pixels += run_pixels_;
   }
   inside_taps_.resize(kernel_.taps);
   for (int tap = 0; tap < kernel_.taps; ++tap) {
@@ -205,22 +201,21 @@ void DepthwiseConv2D::TurnLine(const Word* line, Word* turned, Word* repeated) c
   const int times = kernel_.channels_out / kernel_.channels;
   const std::int64_t stride = horizontal_.stride;
   const std::int64_t word_size = WordSize();
-  for (std::size_t run = 0; run < runs_.size(); ++run, turned += run_pixels_) {
-    const Pixels inside = PixelsInside(run);
-    const std::int64_t first = runs_[run];
+  for (const PixelRun& run : runs_) {
     if (times > 1) {
-      for (int pixel = inside.begin; pixel < inside.end; ++pixel) {
-        RepeatBits(line + (pixel * stride + first) * words_in, kernel_.channels, times, repeated);
+      for (std::int64_t pixel = run.begin; pixel < run.end; ++pixel) {
+        RepeatBits(line + (pixel * stride + run.first) * words_in, kernel_.channels, times, repeated);
         for (int word = 0; word < words; ++word) turned[word * word_size + pixel] = repeated[word];
       }
-      continue;
-    }
-    for (int word = 0; word < words; ++word) {
-      Word* to = turned + word * word_size;
-      for (int pixel = inside.begin; pixel < inside.end; ++pixel) {
-        to[pixel] = line[(pixel * stride + first) * words + word];
+    } else {
+      for (int word = 0; word < words; ++word) {
+        Word* to = turned + word * word_size;
+        for (std::int64_t pixel = run.begin; pixel < run.end; ++pixel) {
+          to[pixel] = line[(pixel * stride + run.first) * words + word];
+        }
       }
     }
+    turned += run_pixels_;
   }
 }
 

@@ -52,15 +52,15 @@ class DepthwiseConv2D {
     std::vector<std::int32_t> outside;  // and those that do not
   };
 
-  // The pixels of a run that lie in the image.
-  struct Pixels {
-    int begin, end;
+  // Pixels of a turned line that are a stride apart in x.
+  struct PixelRun {
+    std::int64_t first;       // column of its first pixel; may lie outside the image
+    std::int64_t begin, end;  // pixels in the image
   };
 
   void PlaceLines();
   void PlaceRuns();
   void MarkPixelsInside();
-  Pixels PixelsInside(std::size_t run) const;
   void Turn(const Word* x, ThreadPool& pool);
   void TurnLine(const Word* line, Word* turned, Word* repeated) const;
   void RunRow(std::int64_t image, int row, int first_block, int end_block, Scratch* scratch) const;
@@ -84,9 +84,9 @@ class DepthwiseConv2D {
   Window vertical_, horizontal_;
   int threads_ = 1;
   TapRanges rows_inside_;
-  std::vector<int> lines_;                 // of an image, those that are read
-  std::vector<int> line_places_;           // and for each line of an image, its place among them
-  std::vector<std::int64_t> runs_;         // the column of each one's first pixel; may lie outside the image
+  std::vector<int> lines_;        // of an image, those that are read
+  std::vector<int> line_places_;  // and for each line of an image, its place among them
+  std::vector<PixelRun> runs_;
   std::int64_t run_pixels_ = 0;            // of each run
   std::vector<std::int64_t> tap_offsets_;  // of each column of taps, in the runs of a word; or kBesideTheImage
   std::vector<Word> turned_;
