@@ -285,6 +285,7 @@ Case PackCase(const std::string& name, float zero, const Pack& pack, const Negat
 Case MaxPoolCase(const std::string& name, int size, int channels) {
   struct Data {
     std::vector<Word> x, y, expected;
+    MaxPool2D op;
     ThreadPool pool;
   };
   const auto make = [size, channels](const KernelSet&) {
@@ -302,9 +303,8 @@ Case MaxPoolCase(const std::string& name, int size, int channels) {
     data->y.resize(data->expected.size());
     data->pool.Grow(1);
     const Window axis = Window::Place("image", size, 2, 2, 1, Padding::kValid, 0, 0);
-    const auto run = [data, axis, words] {
-      MaxPool2D(data->x.data(), 1, axis, axis, words, nullptr, data->y.data(), data->pool, 1);
-    };
+    data->op.Resize(1, axis, axis, words, nullptr, 1);
+    const auto run = [data] { data->op.Run(data->x.data(), data->y.data(), data->pool); };
     return Bench{run, [data] { return data->y == data->expected; },
                  [data] { std::fill(data->y.begin(), data->y.end(), 0u); }};
   };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/element_count.h"
 #include "core/layout.h"
 
 namespace keras_bnn {
@@ -16,13 +17,20 @@ TapRange RangeAt(const Window& window, int first) {
 
 }  // namespace
 
+// Both ends of the ranges with taps move in one direction, so each occurs for outputs that follow each other: but for
+// outputs without taps, which may lie between any of them.
 TapRanges::TapRanges(const Window& window) : ranges_{{0, window.size}} {
+  index_.resize(ElementCount("the outputs of an axis", sizeof(int), {window.output}));
+  int last = 0;  // the index of the last range with taps
+  int none = 0;  // that of the range without, once it occurs
   for (int output = 0; output < window.output; ++output) {
     const TapRange range = RangeAt(window, output * window.stride - window.pad);
-    const auto same = [&](const TapRange& other) { return other.begin == range.begin && other.end == range.end; };
-    const auto found = std::find_if(ranges_.begin(), ranges_.end(), same);
-    index_.push_back(static_cast<int>(found - ranges_.begin()));
-    if (found == ranges_.end()) ranges_.push_back(range);
+    int& index = range.begin < range.end ? last : none;
+    if (ranges_[index] != range) {
+      index = ranges_[0] == range ? 0 : count();
+      if (index != 0) ranges_.push_back(range);
+    }
+    index_[output] = index;
   }
 }
 

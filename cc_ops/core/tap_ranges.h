@@ -17,6 +17,9 @@ struct TapRange {
   int begin, end;
 
   bool Contains(int tap) const { return tap >= begin && tap < end; }
+
+  friend bool operator==(const TapRange& a, const TapRange& b) { return a.begin == b.begin && a.end == b.end; }
+  friend bool operator!=(const TapRange& a, const TapRange& b) { return !(a == b); }
 };
 
 class TapRanges {

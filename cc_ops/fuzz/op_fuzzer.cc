@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::size_t kMostTensorBytes = std::size_t{1} << 18;
 constexpr std::int64_t kMostWork = 1 << 21;  // output pixels times values of all inputs
-constexpr std::int64_t kManyTaps = 256, kManyPixels = 1 << 16;
 
 // One for each kernel set that runs here, the scalar one last; for good, so that their threads start once.
 const std::vector<DelegatePointer>& Delegates() {
@@ -156,16 +155,6 @@ void ExpectSame(const Case& test_case, const std::vector<Outcome>& a, const std:
   std::abort();
 }
 
-// Time that grows with taps times pixels, in a file that has the one and promises the other.
-bool IsSlow(const OpCase& op) {
-  std::int64_t taps = 0, pixels = 0;
-  for (const TensorCase& input : op.inputs) {
-    for (const int dim : input.dims)
-      (input.constant ? taps : pixels) = std::max<std::int64_t>(input.constant ? taps : pixels, dim);
-  }
-  return taps > kManyTaps && pixels > kManyPixels;
-}
-
 void RunCase(Input* input) {
   Case test_case;
   const std::string name = kOpNames[input->Choice(kOpNameCount)];
@@ -183,7 +172,6 @@ void RunCase(Input* input) {
   test_case.op = MakeOpCase(name, x, input);
   for (int i = 0; i < spoiled; ++i) Spoil(&test_case.op, input);
   test_case.options = OptionBytes(test_case.op, input);
-  if (IsSlow(test_case.op)) return;
   const std::vector<Outcome> outcomes = RunTwice(test_case, delegates[kernel_set].get(), threads);
   if (test_case.unused_bits) return;
   ExpectSame(test_case, outcomes, RunTwice(test_case, delegates.back().get(), 1));

@@ -15,6 +15,10 @@ constexpr int kPanelPixels = 64;
 
 constexpr int kTasksPerThread = 4;
 
+// The most pixels of a framed line for each of the image's: those of a small image under a usual kernel, and no more
+// memory than a few copies of x.
+constexpr int kMostFramed = 4;
+
 // Words of groups that a thread regroups in a microsecond, about.
 constexpr std::int64_t kRegroupedPerMicrosecond = 300;
 
@@ -33,18 +37,27 @@ std::vector<Word> MakePaddingRow(const ConvLayer& layer) {
 // A sum for each range of rows and of columns of taps: `sums`, [rows][columns][32], gets the taps that lie inside both.
 // tap_sums is [tap][32].
 void AddTapsInside(const TapRanges& rows, const TapRanges& columns, const std::int32_t* tap_sums, std::int32_t* sums) {
-  const int tap_columns = columns[0].end;
-  std::vector<std::int32_t> column_sums(static_cast<std::size_t>(tap_columns) * kBlockChannels);  // of a range of rows
-  for (int i = 0; i < rows.count(); ++i) {
-    std::fill(column_sums.begin(), column_sums.end(), 0);
-    for (int row = rows[i].begin; row < rows[i].end; ++row) {
-      const std::int32_t* row_sums = tap_sums + row * column_sums.size();
-      for (std::size_t c = 0; c < column_sums.size(); ++c) column_sums[c] += row_sums[c];
+  const int tap_rows = rows[0].end, tap_columns = columns[0].end;
+  const std::size_t line = (std::size_t{1} + tap_columns) * kBlockChannels;
+  // The sums of all taps above and left of each corner between taps; four of them tell those of a rectangle.
+  std::vector<std::int32_t> corners(
+      ElementCount("the sums of the first taps", sizeof(std::int32_t),
+                   {std::int64_t{1} + tap_rows, std::int64_t{1} + tap_columns, kBlockChannels}));
+  for (int row = 0; row < tap_rows; ++row) {
+    const std::int32_t* above = corners.data() + row * line + kBlockChannels;
+    std::int32_t row_sums[kBlockChannels] = {};
+    for (std::size_t i = 0; i < line - kBlockChannels; ++i) {
+      corners[(row + 1) * line + kBlockChannels + i] = above[i] + (row_sums[i % kBlockChannels] += *tap_sums++);
     }
+  }
+  for (int i = 0; i < rows.count(); ++i) {
+    const std::int32_t* top = corners.data() + rows[i].begin * line;
+    const std::int32_t* bottom = corners.data() + rows[i].end * line;
     for (int j = 0; j < columns.count(); ++j, sums += kBlockChannels) {
-      for (int column = columns[j].begin; column < columns[j].end; ++column) {
-        const std::int32_t* tap = column_sums.data() + static_cast<std::size_t>(column) * kBlockChannels;
-        for (int c = 0; c < kBlockChannels; ++c) sums[c] += tap[c];
+      const std::size_t left = static_cast<std::size_t>(columns[j].begin) * kBlockChannels;
+      const std::size_t right = static_cast<std::size_t>(columns[j].end) * kBlockChannels;
+      for (int c = 0; c < kBlockChannels; ++c) {
+        sums[c] += (bottom[right + c] - top[right + c]) - (bottom[left + c] - top[left + c]);
       }
     }
   }
@@ -66,8 +79,9 @@ Conv2D::Conv2D(const KernelSet& kernels, const ConvLayer& layer)
 
 void Conv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
                     const std::vector<OperandShape>& operands) {
-  epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
   batch_ = batch;
+  if (batch == 0) return;  // however large its images
+  epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
   vertical_ = vertical;
   horizontal_ = horizontal;
   threads_ = threads;
@@ -129,8 +143,9 @@ void Conv2D::PlaceSpans() {
   if (joins && columns_inside_.count() > 1) {
     const int last = (horizontal_.output - 1) * horizontal_.stride - horizontal_.pad;  // first tap of the last output
     const int after = std::max(0, last + horizontal_.size - horizontal_.input);
-    joins = std::max(horizontal_.pad, after) < horizontal_.size;  // else most of a line would be padding
-    if (joins) MakeFrame(horizontal_.pad + horizontal_.input + after);
+    const std::int64_t line_pixels = std::int64_t{horizontal_.pad} + horizontal_.input + after;
+    joins = line_pixels <= std::int64_t{kMostFramed} * horizontal_.input;
+    if (joins) MakeFrame(line_pixels);
   }
   const int line_spans = joins ? 1 : horizontal_.size;
   span_words_ = kernel_.words * (horizontal_.size / line_spans);
@@ -146,8 +161,8 @@ void Conv2D::PlaceSpans() {
 }
 
 // Lines of padding, for the lines of the image to be copied into.
-void Conv2D::MakeFrame(int line_pixels) {
-  line_words_ = std::int64_t{line_pixels} * kernel_.words;
+void Conv2D::MakeFrame(std::int64_t line_pixels) {
+  line_words_ = line_pixels * kernel_.words;
   first_word_ = 0;
   frame_.resize(
       ElementCount("the input with padded lines", sizeof(Word), {batch_, vertical_.input, line_pixels, kernel_.words}));
@@ -182,6 +197,7 @@ const Word* Conv2D::Regroup(const Word* x, ThreadPool& pool) {
 }
 
 void Conv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
+  if (batch_ == 0) return;
   epilogue_.Bind(data);
   const auto* words = static_cast<const Word*>(x);
   if (!regrouped_.empty()) words = Regroup(words, pool);

@@ -62,7 +62,7 @@ class Conv2D {
   void PadRows(int value_row, const Word** rows) const;
   void FillValues();
   void PlaceSpans();
-  void MakeFrame(int line_pixels);
+  void MakeFrame(std::int64_t line_pixels);
   const Word* Regroup(const Word* x, ThreadPool& pool);
   const Word* Enframe(const Word* x, int threads, ThreadPool& pool);
 

@@ -18,21 +18,8 @@ constexpr int kTapsPerStep = 8;
 
 std::int64_t RoundedUpToTiles(int pixels) { return std::int64_t{CeilDiv(pixels, kMaxTilePixels)} * kMaxTilePixels; }
 
-// Pixels of a turned row in one phase. The kernel set reads whole tiles.
-std::int64_t PhasePixels(const Window& horizontal) {
-  return RoundedUpToTiles(horizontal.output) +
-         (std::int64_t{horizontal.size} - 1) * horizontal.dilation / horizontal.stride;
-}
-
-// The remainders of j * dilation by the stride, which repeat after that many columns of taps.
-std::vector<int> PhasesOf(const Window& horizontal) {
-  const int period = horizontal.stride / std::gcd(horizontal.stride, horizontal.dilation);
-  std::vector<int> phases;
-  for (int j = 0; j < std::min(horizontal.size, period); ++j) {
-    phases.push_back(j * horizontal.dilation % horizontal.stride);
-  }
-  return phases;
-}
+// The place of a column of taps that lies beside the image for all outputs.
+constexpr std::int64_t kBesideTheImage = -1;
 
 }  // namespace
 
@@ -40,11 +27,13 @@ DepthwiseConv2D::DepthwiseConv2D(const KernelSet& kernels, const ConvLayer& laye
     : kernels_(&kernels),
       kernel_(layer.kernel),
       pad_value_(layer.pad_value),
-      epilogue_(kernels, layer.kernel, layer.epilogue) {
-  std::vector<Word> packed;
+      epilogue_(kernels, layer.kernel, layer.epilogue),
+      rows_inside_(vertical_) {
+  std::vector<Word> packed(ElementCount("the repacked kernel", sizeof(Word), {Words(), kernel_.taps}));
+  Word* to = packed.data();
   for (int block = 0; block < Words(); ++block) {
     for (int tap = 0; tap < kernel_.taps; ++tap) {
-      packed.push_back(layer.weights[static_cast<std::size_t>(tap) * Words() + block]);
+      *to++ = layer.weights[static_cast<std::size_t>(tap) * Words() + block];
     }
   }
   packed_kernel_ = std::move(packed);
@@ -73,58 +62,101 @@ void DepthwiseConv2D::SetLeast(const std::int32_t* thresholds) {
 
 void DepthwiseConv2D::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
                              const std::vector<OperandShape>& operands) {
-  epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
   batch_ = batch;
+  if (batch == 0) return;  // however large its images
+  epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
   vertical_ = vertical;
   horizontal_ = horizontal;
   threads_ = threads;
-  phases_ = PhasesOf(horizontal);
-  const auto phases = static_cast<int>(phases_.size());
-  turned_.resize(ElementCount("the input with its padding", sizeof(Word),
-                              {batch, vertical.input, Words(), phases, PhasePixels(horizontal)}));
-  phase_pixels_ = static_cast<int>(PhasePixels(horizontal));
-  tap_columns_.clear();
-  for (int j = 0; j < horizontal.size; ++j) {
-    tap_columns_.push_back({j % phases, j * horizontal.dilation / horizontal.stride});
-  }
+  PlaceLines();
+  PlaceRuns();
+  const Word padding = pad_value_ < 0 ? ~Word{0} : Word{0};
+  turned_.assign(ElementCount("the input with its padding", sizeof(Word),
+                              {batch, static_cast<std::int64_t>(lines_.size()), Words(),
+                               static_cast<std::int64_t>(runs_.size()), run_pixels_}),
+                 padding);
+  padding_.assign(RoundedUpToTiles(horizontal.output), padding);
+  if (pad_value_ == 0) MarkPixelsInside();
   scratch_.resize(threads);
   for (Scratch& scratch : scratch_) {
     scratch.taps.resize(kernel_.taps);
-    scratch.bits.assign(RoundedUpToTiles(horizontal.output), kernel_.taps);
-    scratch.outside.assign(scratch.bits.size(), 0);
-    if (kernel_.channels != kernel_.channels_out) {
-      scratch.repeated.resize(
-          ElementCount("a line of the input for all output channels", sizeof(Word), {horizontal.input, Words()}));
+    scratch.bits.assign(padding_.size(), kernel_.taps);
+    scratch.outside.assign(padding_.size(), 0);
+    scratch.repeated.resize(Words());
+  }
+}
+
+void DepthwiseConv2D::PlaceLines() {
+  rows_inside_ = TapRanges(vertical_);
+  line_places_.assign(ElementCount("the lines of the input", sizeof(int), {vertical_.input}), -1);
+  for (int row = 0; row < vertical_.output; ++row) {
+    const TapRange& inside = rows_inside_[rows_inside_.IndexAt(row)];
+    for (int i = inside.begin; i < inside.end; ++i) {
+      line_places_[row * vertical_.stride - vertical_.pad + i * vertical_.dilation] = 0;
     }
   }
-  if (pad_value_ != 0) {
-    padding_row_.assign(WordSize(), pad_value_ < 0 ? ~Word{0} : Word{0});
-    return;
+  lines_.clear();
+  for (int line = 0; line < vertical_.input; ++line) {
+    if (line_places_[line] < 0) continue;
+    line_places_[line] = static_cast<int>(lines_.size());
+    lines_.push_back(line);
   }
-  inside_.clear();
-  for (const int phase : phases_) {
-    for (int pixel = 0; pixel < phase_pixels_; ++pixel) {
-      const std::int64_t column = std::int64_t{pixel} * horizontal.stride + phase - horizontal.pad;
-      inside_.push_back(column >= 0 && column < horizontal.input ? ~Word{0} : Word{0});
-    }
+}
+
+void DepthwiseConv2D::PlaceRuns() {
+  const std::int64_t stride = horizontal_.stride, dilation = horizontal_.dilation;
+  // The columns of taps that some output has in the image.
+  const std::int64_t reach = (horizontal_.output - 1) * stride;
+  const auto begin =
+      static_cast<int>(std::clamp<std::int64_t>(CeilDiv(horizontal_.pad - reach, dilation), 0, horizontal_.size));
+  const auto end = static_cast<int>(std::clamp<std::int64_t>(
+      CeilDiv(horizontal_.pad + std::int64_t{horizontal_.input}, dilation), begin, horizontal_.size));
+  // Their distances from the first have remainders by the stride that repeat after so many.
+  const auto period = static_cast<int>(stride / std::gcd(stride, dilation));
+  const int runs = std::min(end - begin, period);
+  run_pixels_ = RoundedUpToTiles(horizontal_.output) + std::max(0, end - begin - 1) * dilation / stride;
+  const auto pixel_of = [&](std::int64_t columns) {
+    return std::clamp<std::int64_t>(CeilDiv(columns, stride), 0, run_pixels_);
+  };
+  runs_.clear();
+  for (int run = 0; run < runs; ++run) {
+    const std::int64_t first = begin * dilation - horizontal_.pad + run * dilation % stride;
+    const std::int64_t first_inside = pixel_of(-first);
+    runs_.push_back({first, first_inside, std::max(first_inside, pixel_of(horizontal_.input - first))});
   }
-  inside_taps_.clear();
-  columns_inside_.assign(horizontal.output, 0);
+  tap_offsets_.assign(horizontal_.size, kBesideTheImage);
+  for (int j = begin; j < end; ++j) {
+    tap_offsets_[j] = (j - begin) % runs * run_pixels_ + (j - begin) * dilation / stride;
+  }
+}
+
+void DepthwiseConv2D::MarkPixelsInside() {
+  inside_.assign(WordSize(), 0);
+  Word* pixels = inside_.data();
+  for (const PixelRun& run : runs_) {
+    std::fill(pixels + run.begin, pixels + run.end, ~Word{0});
+    pixels += run_pixels_;
+  }
+  inside_taps_.resize(kernel_.taps);
   for (int tap = 0; tap < kernel_.taps; ++tap) {
-    const TapColumn& column = tap_columns_[tap % horizontal.size];
-    inside_taps_.push_back(inside_.data() + std::int64_t{column.phase} * phase_pixels_ + column.shift);
+    const std::int64_t offset = tap_offsets_[tap % horizontal_.size];
+    inside_taps_[tap] = offset == kBesideTheImage ? padding_.data() : inside_.data() + offset;
   }
-  tile_inside_.assign(CeilDiv(horizontal.output, kMaxTilePixels), true);
-  for (int pixel = 0; pixel < horizontal.output; ++pixel) {
-    for (int j = 0; j < horizontal.size; ++j) columns_inside_[pixel] += inside_taps_[j][pixel] != 0;
-    if (columns_inside_[pixel] != horizontal.size) tile_inside_[pixel / kMaxTilePixels] = false;
+  const TapRanges ranges(horizontal_);
+  columns_inside_.resize(horizontal_.output);
+  tile_inside_.assign(CeilDiv(horizontal_.output, kMaxTilePixels), true);
+  for (int pixel = 0; pixel < horizontal_.output; ++pixel) {
+    const TapRange& range = ranges[ranges.IndexAt(pixel)];
+    columns_inside_[pixel] = range.end - range.begin;
+    if (columns_inside_[pixel] != horizontal_.size) tile_inside_[pixel / kMaxTilePixels] = false;
   }
 }
 
 MemoryUse DepthwiseConv2D::Memory() const {
   MemoryUse memory;
   memory.weights = packed_kernel_.bytes() + least_.bytes();
-  memory.scratch = BytesIn(turned_) + BytesIn(padding_row_) + BytesIn(inside_);
+  memory.scratch = BytesIn(turned_) + BytesIn(padding_) + BytesIn(inside_) + BytesIn(inside_taps_) +
+                   BytesIn(tap_offsets_) + BytesIn(runs_) + BytesIn(lines_) + BytesIn(line_places_);
   for (const Scratch& scratch : scratch_) {
     memory.scratch +=
         BytesIn(scratch.repeated) + BytesIn(scratch.taps) + BytesIn(scratch.bits) + BytesIn(scratch.outside);
@@ -133,6 +165,7 @@ MemoryUse DepthwiseConv2D::Memory() const {
 }
 
 void DepthwiseConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
+  if (batch_ == 0) return;
   epilogue_.Bind(data);
   if (!least_.empty()) words_ = static_cast<Word*>(data.outputs[0]);
   Turn(static_cast<const Word*>(x), pool);
@@ -141,7 +174,7 @@ void DepthwiseConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& p
   const std::int64_t steps =
       std::int64_t{rows} * horizontal_.output * blocks * (kernel_.taps + kTapsOfFinish) / kTapsPerStep;
   const int threads = pool.UsefulThreads(threads_, steps / kernels_->steps_per_microsecond);
-  const int ranges = threads > 1 && rows > 0 ? std::min(blocks, CeilDiv(threads * kTasksPerThread, rows)) : 1;
+  const int ranges = threads > 1 ? std::min(blocks, CeilDiv(threads * kTasksPerThread, rows)) : 1;
   pool.ParallelFor(rows * ranges, threads, [&](int task, int thread) {
     const int row = task / ranges;
     const auto first_block = static_cast<int>(std::int64_t{blocks} * (task % ranges) / ranges);
@@ -151,71 +184,69 @@ void DepthwiseConv2D::Run(const void* x, const EpilogueData& data, ThreadPool& p
 }
 
 void DepthwiseConv2D::Turn(const Word* x, ThreadPool& pool) {
-  const auto rows = static_cast<int>(batch_ * vertical_.input);
-  const std::int64_t steps = rows * RowSize() / kTapsPerStep;
+  const auto lines = static_cast<int>(lines_.size());
+  const std::int64_t steps = batch_ * lines * LineSize() / kTapsPerStep;
   const int threads = pool.UsefulThreads(threads_, steps / kernels_->steps_per_microsecond);
-  pool.ParallelFor(rows, threads, [&](int row, int thread) {
-    const Word* words = x + std::int64_t{row} * horizontal_.input * WordsFor(kernel_.channels);
-    if (kernel_.channels != kernel_.channels_out) words = Repeat(words, &scratch_[thread].repeated);
-    TurnRow(words, turned_.data() + row * RowSize());
+  pool.ParallelFor(static_cast<int>(batch_ * lines), threads, [&](int index, int thread) {
+    const std::int64_t line = std::int64_t{index / lines} * vertical_.input + lines_[index % lines];
+    TurnLine(x + line * horizontal_.input * WordsFor(kernel_.channels), turned_.data() + index * LineSize(),
+             scratch_[thread].repeated.data());
   });
 }
 
-const Word* DepthwiseConv2D::Repeat(const Word* row, std::vector<Word>* repeated) const {
-  const int times = kernel_.channels_out / kernel_.channels;
-  Word* to = repeated->data();
-  for (int pixel = 0; pixel < horizontal_.input; ++pixel) {
-    RepeatBits(row, kernel_.channels, times, to);
-    row += WordsFor(kernel_.channels);
-    to += Words();
-  }
-  return repeated->data();
-}
-
-void DepthwiseConv2D::TurnRow(const Word* row, Word* turned) const {
-  const Word padding = pad_value_ < 0 ? ~Word{0} : Word{0};
+// Writes the pixels of the image, between the padding of all runs.
+void DepthwiseConv2D::TurnLine(const Word* line, Word* turned, Word* repeated) const {
+  const int words_in = WordsFor(kernel_.channels);
   const int words = Words();
-  for (int word = 0; word < words; ++word, ++row) {
-    for (const int phase : phases_) {
-      const std::int64_t stride = horizontal_.stride;
-      const std::int64_t first = phase - horizontal_.pad;  // column of the first pixel
-      const auto pixel_of = [&](std::int64_t columns) {
-        return static_cast<int>(std::clamp<std::int64_t>(CeilDiv(columns, stride), 0, phase_pixels_));
-      };
-      const int begin = pixel_of(-first);
-      const int end = std::max(begin, pixel_of(horizontal_.input - first));
-      for (int pixel = 0; pixel < begin; ++pixel) turned[pixel] = padding;
-      for (int pixel = begin; pixel < end; ++pixel) turned[pixel] = row[(pixel * stride + first) * words];
-      for (int pixel = end; pixel < phase_pixels_; ++pixel) turned[pixel] = padding;
-      turned += phase_pixels_;
+  const int times = kernel_.channels_out / kernel_.channels;
+  const std::int64_t stride = horizontal_.stride;
+  const std::int64_t word_size = WordSize();
+  for (const PixelRun& run : runs_) {
+    if (times > 1) {
+      for (std::int64_t pixel = run.begin; pixel < run.end; ++pixel) {
+        RepeatBits(line + (pixel * stride + run.first) * words_in, kernel_.channels, times, repeated);
+        for (int word = 0; word < words; ++word) turned[word * word_size + pixel] = repeated[word];
+      }
+    } else {
+      for (int word = 0; word < words; ++word) {
+        Word* to = turned + word * word_size;
+        for (std::int64_t pixel = run.begin; pixel < run.end; ++pixel) {
+          to[pixel] = line[(pixel * stride + run.first) * words + word];
+        }
+      }
     }
+    turned += run_pixels_;
   }
 }
 
 void DepthwiseConv2D::RunRow(std::int64_t image, int row, int first_block, int end_block, Scratch* scratch) const {
   alignas(64) std::int32_t acc[kMaxTilePixels * kBlockChannels];
   const int top = row * vertical_.stride - vertical_.pad;
-  const Word* lines = turned_.data() + image * vertical_.input * RowSize();
+  const Word* lines = turned_.data() + image * lines_.size() * LineSize();
+  const TapRange& rows_inside = rows_inside_[rows_inside_.IndexAt(row)];
   int first_row = 0;  // of taps that count
   int end_row = vertical_.size;
   if (pad_value_ == 0) {
-    while (first_row < end_row && !vertical_.Contains(top + first_row * vertical_.dilation)) ++first_row;
-    while (end_row > first_row && !vertical_.Contains(top + (end_row - 1) * vertical_.dilation)) --end_row;
+    first_row = rows_inside.begin;
+    end_row = rows_inside.end;
     for (int pixel = 0; pixel < horizontal_.output; ++pixel) {
       scratch->bits[pixel] = (end_row - first_row) * columns_inside_[pixel];
       scratch->outside[pixel] = kernel_.taps - scratch->bits[pixel];
     }
   }
+  const Word* padding = padding_.data();
   const int taps = (end_row - first_row) * horizontal_.size;
   const std::int64_t first_pixel = (image * vertical_.output + row) * horizontal_.output;
   for (int block = first_block; block < end_block; ++block) {
     const Word** tap = scratch->taps.data();
     for (int i = first_row; i < end_row; ++i) {
-      const int line = top + i * vertical_.dilation;
-      const Word* words =
-          vertical_.Contains(line) ? lines + line * RowSize() + block * WordSize() : padding_row_.data();
-      for (const TapColumn& column : tap_columns_) {
-        *tap++ = words + std::int64_t{column.phase} * phase_pixels_ + column.shift;
+      if (!rows_inside.Contains(i)) {
+        tap = std::fill_n(tap, horizontal_.size, padding);
+        continue;
+      }
+      const Word* words = lines + line_places_[top + i * vertical_.dilation] * LineSize() + block * WordSize();
+      for (const std::int64_t offset : tap_offsets_) {
+        *tap++ = offset == kBesideTheImage ? padding : words + offset;
       }
     }
     const Word* kernel =

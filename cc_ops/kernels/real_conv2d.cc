@@ -17,7 +17,7 @@ constexpr int kRowPixels = 64;
 constexpr int kPanelPixels = 512;
 
 // Values of x under the taps of a panel's row, so that they stay in the L2 cache; and under all its further rows, which
-// bounds the copies of x where kernels are large.
+// bounds the copies of x, and the addresses of their lines, where kernels are large.
 constexpr std::int64_t kRowValues = 1 << 18;
 constexpr std::int64_t kPanelValues = 1 << 20;
 
@@ -89,15 +89,16 @@ RealConv2D<X>::RealConv2D(const KernelSet& kernels, const ConvLayer& layer)
 template <typename X>
 void RealConv2D<X>::Resize(std::int64_t batch, const Window& vertical, const Window& horizontal, int threads,
                            const std::vector<OperandShape>& operands) {
-  epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
   batch_ = batch;
+  if (batch == 0) return;  // however large its images
+  epilogue_.Resize(std::int64_t{vertical.output} * horizontal.output, operands);
   vertical_ = vertical;
   horizontal_ = horizontal;
   threads_ = threads;
   if (IsEveryPixel(vertical) && IsEveryPixel(horizontal)) {
     vertical_ = horizontal_ = Window();
     horizontal_.input = horizontal_.output = static_cast<int>(batch * vertical.input * horizontal.input);
-    batch_ = std::min<std::int64_t>(batch, 1);
+    batch_ = 1;
   }
   if (chunks_.empty()) ExpandKernel();
 
@@ -112,7 +113,7 @@ void RealConv2D<X>::Resize(std::int64_t batch, const Window& vertical, const Win
   if (threads > 1) panel_rows = std::min(panel_rows, rows * panels_across / (threads * kTasksPerThread));
   const int rows_apart = std::min(vertical_.size, RowsApart());
   const std::int64_t row_values = CopiedColumns(panel_columns_) * kernel_.channels;
-  panel_rows = std::min(panel_rows, kPanelValues / (rows_apart * row_values));
+  panel_rows = std::min(panel_rows, kPanelValues / std::max<std::int64_t>(rows_apart * row_values, vertical_.size));
   panel_rows_ = static_cast<int>(std::clamp<std::int64_t>(panel_rows, 1, vertical_.output));
 
   const int copied_rows = vertical_.size + (panel_rows_ - 1) * rows_apart;
@@ -173,6 +174,7 @@ int RealConv2D<X>::RowsApart() const {
 
 template <typename X>
 void RealConv2D<X>::Run(const void* x, const EpilogueData& data, ThreadPool& pool) {
+  if (batch_ == 0) return;
   epilogue_.Bind(data);
   const int panels_across = CeilDiv(horizontal_.output, panel_columns_);
   const auto panels = static_cast<int>(batch_ * CeilDiv(vertical_.output, panel_rows_) * panels_across);

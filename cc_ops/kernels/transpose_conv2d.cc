@@ -53,13 +53,15 @@ void TransposeConv2D::Resize(std::int64_t batch, const TransposedWindow& vertica
   horizontal_ = horizontal;
   threads_ = threads;
   const int pixels = std::min(kPanelPixels, horizontal.output);
-  const int tiles = pixels / kMaxTilePixels + std::min(pixels, horizontal.stride);  // at most
-  int taps = 0;                                                                     // of the phase with the most
-  for (const Phase& phase : phases_) taps = std::max(taps, phase.taps());
+  const int tiles = pixels / kMaxTilePixels + std::min(pixels, horizontal.stride);         // at most
+  const int tiles_with_taps = pixels / kMaxTilePixels + std::min(pixels, phase_columns_);  // the same
+  int taps = 0;  // in the image, of the phase with the most
+  for (const Phase& phase : phases_) taps = std::max(taps, std::min(phase.rows, vertical.input) * phase.columns);
   panels_.resize(threads);
   for (Panel& panel : panels_) {
     panel.tiles.reserve(tiles);
-    panel.rows.reserve(ElementCount("the addresses of a panel", sizeof(Word*), {tiles, kMaxTilePixels, taps}));
+    panel.rows.reserve(
+        ElementCount("the addresses of a panel", sizeof(Word*), {tiles_with_taps, kMaxTilePixels, taps}));
     panel.outside.reserve(ElementCount("the taps of a panel", sizeof(TapOutside), {pixels, taps}));
     panel.acc.resize(static_cast<std::size_t>(pixels) * kBlockChannels);
   }

@@ -21,7 +21,7 @@ class MaxPool2DOp : public Op {
   explicit MaxPool2DOp(const MaxPoolOptions& options) : options_(options) {}
 
   std::vector<Dims> Prepare(const std::vector<TensorInfo>& inputs, const std::vector<TensorInfo>& outputs,
-                            const Resources&) override {
+                            const Resources& resources) override {
     CheckInputCount(inputs, 1, 2);
     CheckOutputCount(outputs, 1, 1);
     const ElementType output = outputs[0].type;
@@ -30,30 +30,32 @@ class MaxPool2DOp : public Op {
     if (output != ElementType::kInt32) Refuse("the output is %s; expected int32 words", NameOf(output));
     CheckRank("the input", x, 4);
     CheckedElements(x);
-    batch_ = x.dims[0];
-    words_ = x.dims[3];
+    const int words = x.dims[3];
+    if (words < 1) Refuse("the input has the shape %s; expected at least 1 word last", ShapeText(x.dims).c_str());
+    const Word* minimum = nullptr;
     if (inputs.size() == 2) {
-      minimum_ = static_cast<const Word*>(CheckedConstant("minimum", inputs[1], ElementType::kInt32, {words_}));
+      minimum = static_cast<const Word*>(CheckedConstant("minimum", inputs[1], ElementType::kInt32, {words}));
     }
-    vertical_ = Window::Place("height", x.dims[1], options_.window_h, options_.stride_h, 1, options_.padding, 0, 0);
-    horizontal_ = Window::Place("width", x.dims[2], options_.window_w, options_.stride_w, 1, options_.padding, 0, 0);
-    const std::vector<int> dims = {x.dims[0], vertical_.output, horizontal_.output, words_};
+    const Window vertical =
+        Window::Place("height", x.dims[1], options_.window_h, options_.stride_h, 1, options_.padding, 0, 0);
+    const Window horizontal =
+        Window::Place("width", x.dims[2], options_.window_w, options_.stride_w, 1, options_.padding, 0, 0);
+    const std::vector<int> dims = {x.dims[0], vertical.output, horizontal.output, words};
     CheckedElements("the output", dims);
+    pool_.Resize(x.dims[0], vertical, horizontal, words, minimum, resources.threads);
     return {dims};
   }
 
   void Run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs,
            const Resources& resources) override {
-    MaxPool2D(static_cast<const Word*>(inputs[0]), batch_, vertical_, horizontal_, words_, minimum_,
-              static_cast<Word*>(outputs[0]), resources.pool, resources.threads);
+    pool_.Run(static_cast<const Word*>(inputs[0]), static_cast<Word*>(outputs[0]), resources.pool);
   }
+
+  MemoryUse Memory() const override { return pool_.Memory(); }
 
  private:
   MaxPoolOptions options_;
-  std::int64_t batch_ = 0;
-  int words_ = 0;
-  const Word* minimum_ = nullptr;  // the file's
-  Window vertical_, horizontal_;
+  MaxPool2D pool_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "support/random.h"
+#include "support/time_limit.h"
 
 namespace keras_bnn {
 namespace {
@@ -67,6 +68,16 @@ TEST(TapRangesTest, TheLargestDilations) {
       EXPECT_EQ(ranges[ranges.IndexAt(output)].Contains(0), inside) << output;
     }
   }
+}
+
+// 2^16 ranges and 2^22 outputs, each found without a search.
+TEST(TapRangesTest, ManyTapsOfManyOutputs) {
+  const TimeLimit limit;
+  constexpr int kTaps = 1 << 16, kOutputs = 1 << 22;
+  const TapRanges ranges(MakeWindow(kOutputs, kTaps, 1, 64, kTaps * 32, kOutputs));
+  EXPECT_NEAR(ranges.count(), kTaps, 2);
+  EXPECT_EQ(ranges[ranges.IndexAt(0)].end, kTaps);
+  EXPECT_EQ(ranges[ranges.IndexAt(kOutputs - 1)].begin, 0);
 }
 
 TEST(TapRangesTest, RandomWindows) {

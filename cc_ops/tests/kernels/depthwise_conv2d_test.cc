@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -171,6 +172,34 @@ TEST_P(DepthwiseConv2DTest, RandomShapes) {
     const int threads = random.Int(1, 3);
     ExpectPlainSums(shape, batch, height, width, threads, kEdges[random.Int(0, 1)], 1000 + i);
     ExpectPlainBits(shape, batch, height, width, threads, kEdges[random.Int(0, 1)], 2000 + i);
+  }
+}
+
+// Whole columns of taps lie beside the image, for some outputs or for all.
+TEST_P(DepthwiseConv2DTest, WindowsLargerThanTheImage) {
+  Random random(31);
+  for (std::uint32_t i = 0; i < 120; ++i) {
+    ConvShape shape;
+    shape.channels_in = random.Int(1, 40);
+    shape.channels_out = shape.channels_in * random.Int(1, 3);
+    shape.kernel_h = random.Int(1, 3);
+    shape.kernel_w = random.Int(1, 5);
+    shape.stride_h = random.Int(1, 4);
+    shape.stride_w = random.Int(1, 7);
+    shape.dilation_h = random.Int(1, 4);
+    shape.dilation_w = random.Int(1, 30);
+    shape.padding = random.OneIn(3) ? Padding::kSame : Padding::kExplicit;
+    if (shape.padding == Padding::kExplicit) {
+      const int width = (shape.kernel_w - 1) * shape.dilation_w + 1;
+      shape.pad_top = random.Int(0, 9);
+      shape.pad_bottom = 8 + random.Int(0, 3);
+      shape.pad_left = random.Int(0, width + 9);
+      shape.pad_right = std::max(0, width - shape.pad_left) + random.Int(0, 20);
+    }
+    shape.pad_value = random.Int(-1, 1);
+    const int height = random.Int(1, 5), width = random.Int(1, 12), batch = random.Int(1, 2);
+    ExpectPlainSums(shape, batch, height, width, 1, kEdges[i % 2], 3000 + i);
+    ExpectPlainBits(shape, batch, height, width, 1, kEdges[i % 2], 4000 + i);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "support/guarded_array.h"
 #include "support/plain.h"
 #include "support/random.h"
+#include "support/time_limit.h"
 
 namespace keras_bnn {
 namespace {
@@ -44,8 +45,9 @@ void ExpectPlainPooling(const PoolShape& s, int threads, Edge edge, std::uint32_
   ThreadPool pool;
   pool.Grow(threads);
 
-  MaxPool2D(x.data(), s.batch, vertical, horizontal, words, seed % 2 == 0 ? minimum.data() : nullptr, y.data(), pool,
-            threads);
+  MaxPool2D op;
+  op.Resize(s.batch, vertical, horizontal, words, seed % 2 == 0 ? minimum.data() : nullptr, threads);
+  op.Run(x.data(), y.data(), pool);
 
   std::vector<int> maxima;
   for (int n = 0; n < s.batch; ++n) {
@@ -109,9 +111,48 @@ TEST(MaxPool2DTest, Threads) {
 }
 
 TEST(MaxPool2DTest, AnEmptyBatchGivesNothing) {
-  const Window window = Window::Place("side", 4, 2, 2, 1, Padding::kValid, 0, 0);
+  const Window vertical = Window::Place("height", 4, 2, 2, 1, Padding::kValid, 0, 0);
+  const Window horizontal = Window::Place("width", 1 << 29, 2, 2, 1, Padding::kValid, 0, 0);
   ThreadPool pool;
-  MaxPool2D(nullptr, 0, window, window, 3, nullptr, nullptr, pool, 4);
+  MaxPool2D op;
+  op.Resize(0, vertical, horizontal, 3, nullptr, 4);
+  op.Run(nullptr, nullptr, pool);
+  EXPECT_EQ(op.Memory().scratch, 0);
+}
+
+// Each output is the and of all 2^16 pixels of an image, or of a quarter at least.
+TEST(MaxPool2DTest, AWindowAsLargeAsALargeImage) {
+  const TimeLimit limit;
+  constexpr int kSize = 256;
+  const Window window = Window::Place("side", kSize, kSize, 1, 1, Padding::kSame, 0, 0);
+  std::vector<Word> x(kSize * kSize, ~Word{0}), y(x.size());
+  x[0] = ~Word{1};
+  ThreadPool pool;
+  MaxPool2D op;
+  op.Resize(1, window, window, 1, nullptr, 1);
+  op.Run(x.data(), y.data(), pool);
+  for (int row = 0; row < kSize; ++row) {
+    for (int column = 0; column < kSize; ++column) {
+      const bool reaches_first = row <= window.pad && column <= window.pad;
+      ASSERT_EQ(y[row * kSize + column], reaches_first ? ~Word{1} : ~Word{0}) << row << ", " << column;
+    }
+  }
+}
+
+// Each of the outputs reads a pixel of each line, and not the others.
+TEST(MaxPool2DTest, TallWindowsFarApart) {
+  const TimeLimit limit;
+  constexpr int kSize = 1 << 12;
+  const Window vertical = Window::Place("height", kSize, kSize, 1, 1, Padding::kSame, 0, 0);
+  const Window horizontal = Window::Place("width", kSize, 1, kSize, 1, Padding::kSame, 0, 0);
+  std::vector<Word> x(kSize * kSize, ~Word{0}), y(kSize);
+  x[0] = ~Word{1};
+  x[1] = 0;
+  ThreadPool pool;
+  MaxPool2D op;
+  op.Resize(1, vertical, horizontal, 1, nullptr, 1);
+  op.Run(x.data(), y.data(), pool);
+  for (int row = 0; row < kSize; ++row) ASSERT_EQ(y[row], row <= vertical.pad ? ~Word{1} : ~Word{0}) << row;
 }
 
 }  // namespace

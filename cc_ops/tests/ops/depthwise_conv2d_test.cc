@@ -114,12 +114,7 @@ TEST_F(DepthwiseConv2DOpTest, RefusalsOfTheInput) {
   EXPECT_REFUSAL(PrepareFloat({1, 4, 1, 1}), "larger than the padded width of 1 pixels");
 }
 
-TEST_F(DepthwiseConv2DOpTest, RefusesScratchOfTooManyWords) {
-  SetOptions(With(kOptions, {{"padding", 0}, {"dilation_w", 1 << 30}}));
-  EXPECT_REFUSAL(PrepareFloat({1, 4, 4, 1}), "the input with its padding would have 1 * 4 * 2 * 1 * 1073741832 values");
-}
-
-// Each tap reads a phase of its own, of which finding one must not go through all others.
+// Each tap reads a run of its own, of which finding one must not go through all others.
 TEST_F(DepthwiseConv2DOpTest, WideKernelsWithWideStrides) {
   constexpr int kTaps = 1 << 18;
   SetWeights({1, kTaps, 2});

@@ -11,6 +11,7 @@
 #include "support/op_harness.h"
 #include "support/plain.h"
 #include "support/random.h"
+#include "support/time_limit.h"
 
 namespace keras_bnn {
 namespace {
@@ -41,6 +42,8 @@ class Layer {
   std::vector<float> Run(const std::vector<X>& x, int outputs) {
     return harness_.Run<float>(op_.get(), x, outputs);
   }
+
+  std::size_t Scratch() const { return op_->Memory().scratch; }
 
  private:
   std::unique_ptr<Op> op_;
@@ -108,13 +111,20 @@ TEST(LimitsTest, TheLargestPoolingWindow) {
   EXPECT_EQ(harness.Run<Word>(op.get(), std::vector<Word>{7, 11, 13, 15}, 4), std::vector<Word>(4, 1));
 }
 
-// 2^21 lines of one pixel and 512 pixels of padding at either side.
+// Lines of 2 pixels and 6 of padding.
 TEST(LimitsTest, RefusesFramesOfTooManyWords) {
-  Layer layer("BnnConv2D", {{"channels_in", 32}, {"padding", 0}}, {1, 1, 1025, 1}, 1);
-  EXPECT_EQ(layer.Prepare({1 << 8, 1, 1, 1}), (std::vector<int>{1 << 8, 1, 1, 1}));
-  EXPECT_REFUSAL(layer.Prepare({1 << 21, 1, 1, 1}),
-                 "the input with padded lines would have 2097152 * 1 * 1025 * 1 values; expected at most ");
+  Layer layer("BnnConv2D", {{"channels_in", 32}, {"padding", 0}}, {1, 1, 7, 1}, 1);
+  EXPECT_EQ(layer.Prepare({1 << 8, 1, 2, 1}), (std::vector<int>{1 << 8, 1, 2, 1}));
+  EXPECT_REFUSAL(layer.Prepare({1 << 28, 1, 2, 1}),
+                 "the input with padded lines would have 268435456 * 1 * 8 * 1 values; expected at most ");
   EXPECT_EQ(layer.Prepare({1, 1, 4, 1}), (std::vector<int>{1, 1, 4, 1}));
+}
+
+// Lines of one pixel would be framed by 512 pixels of padding at either side.
+TEST(LimitsTest, FramesAreNotMuchLargerThanTheImage) {
+  Layer layer("BnnConv2D", {{"channels_in", 32}, {"padding", 0}}, {1, 1, 1025, 1}, 1);
+  EXPECT_EQ(layer.Prepare({1 << 16, 1, 1, 1}), (std::vector<int>{1 << 16, 1, 1, 1}));
+  EXPECT_LE(layer.Scratch(), std::size_t{1} << 20);
 }
 
 // A group of one channel takes a word where the input has a bit.
@@ -126,23 +136,68 @@ TEST(LimitsTest, RefusesGroupsThatTakeTooManyWords) {
                  "the input with its groups in words of their own would have 1 * 1 * 524288 * 4096 * 1 values");
 }
 
-// The taps of a line lie 2^30 pixels apart, and each is read at its place.
 TEST(LimitsTest, RefusesTurnedLinesOfTooManyWords) {
-  Layer layer("BnnDepthwiseConv2D", {{"channels_in", 64}, {"padding", 0}, {"dilation_w", 1 << 30}}, {1, 2, 2}, 64);
-  EXPECT_REFUSAL(layer.Prepare({1, 4, 4, 2}),
-                 "the input with its padding would have 1 * 4 * 2 * 1 * 1073741832 values");
-  // With a stride they have a phase each, in which they are neighbours.
-  Layer strided("BnnDepthwiseConv2D",
-                {{"channels_in", 64},
-                 {"padding", 2},
-                 {"pad_right", 1 << 30},
-                 {"dilation_w", 1 << 30},
-                 {"stride_w", (1 << 30) - 8}},
-                {1, 2, 2}, 64);
-  EXPECT_EQ(strided.Prepare({1, 4, 4, 2}), (std::vector<int>{1, 4, 1, 64}));
+  Layer layer("BnnDepthwiseConv2D", {{"channels_in", 32}, {"padding", 1}}, {1, 4096, 256}, 8192);
+  EXPECT_REFUSAL(layer.Prepare({1, 4096, 4096, 1}),
+                 "the input with its padding would have 1 * 4096 * 256 * 1 * 4103 values");
 }
 
-// As many phases of columns as taps, found without a search.
+TEST(LimitsTest, LinesThatNoOutputReadsTakeNoMemory) {
+  Layer layer("BnnDepthwiseConv2D", {{"channels_in", 32}, {"padding", 1}, {"stride_h", 4096}}, {1, 4096, 256}, 8192);
+  ASSERT_EQ(layer.Prepare({1, 4096, 4096, 1}), (std::vector<int>{1, 1, 1, 8192}));
+  EXPECT_LE(layer.Scratch(), std::size_t{1} << 23);
+}
+
+TEST(LimitsTest, ColumnsThatNoOutputReadsTakeNoMemory) {
+  Layer layer("BnnDepthwiseConv2D", {{"channels_in", 32}, {"padding", 1}, {"stride_w", 1 << 20}}, {1, 1, 256}, 8192);
+  ASSERT_EQ(layer.Prepare({1, 1, 1 << 20, 1}), (std::vector<int>{1, 1, 1, 8192}));
+  EXPECT_LE(layer.Scratch(), std::size_t{1} << 16);
+}
+
+// Of two taps, the second reads the image, and the first lies far beside it.
+TEST(LimitsTest, TapsBesideTheImageTakeNoMemory) {
+  constexpr int kFar = (1 << 30) - 2;
+  for (const int pad_value : {0, 1, -1}) {
+    Layer layer(
+        "BnnDepthwiseConv2D",
+        {{"channels_in", 32}, {"padding", 2}, {"pad_left", kFar}, {"dilation_w", kFar}, {"pad_value", pad_value}},
+        {1, 2, 1}, 32);
+    ASSERT_EQ(layer.Prepare({1, 1, 1, 1}), (std::vector<int>{1, 1, 1, 32}));
+    EXPECT_LE(layer.Scratch(), std::size_t{1} << 12);
+    // x is -1, the bias 1.
+    EXPECT_EQ(layer.Run(std::vector<Word>(1, ~Word{0}), 32), std::vector<float>(32, static_cast<float>(pad_value)));
+  }
+}
+
+// However large the images are of which there are none.
+TEST(LimitsTest, AnEmptyBatchTakesNeitherTimeNorMemory) {
+  const TimeLimit limit;
+  constexpr int kPixels = 1 << 29;
+  const auto expect_nothing = [&](const char* name, const OptionMap& options, const std::vector<int>& weights,
+                                  ElementType type) {
+    SCOPED_TRACE(name);
+    Layer layer(name, With(options, {{"channels_in", 1}}), weights, 1);
+    const int height = layer.Prepare(Variable(type, {0, kPixels, 1, 1})).at(1);
+    EXPECT_GE(height, kPixels);
+    EXPECT_LE(layer.Scratch(), std::size_t{1} << 24);
+    EXPECT_TRUE(layer.Run(std::vector<float>(), 0).empty());
+  };
+  const OptionMap same = {{"padding", 0}, {"dilation_h", kPixels / 256}};
+  expect_nothing("BnnConv2D", same, {1, 250, 1, 1}, ElementType::kInt32);
+  expect_nothing("BnnConv2D", same, {1, 250, 1, 1}, ElementType::kFloat32);
+  expect_nothing("BnnDepthwiseConv2D", same, {250, 1, 1}, ElementType::kInt32);
+  expect_nothing("BnnTransposeConv2D", {}, {1, 250, 1, 1}, ElementType::kInt32);
+}
+
+// As many ranges of taps lie inside the image as there are outputs.
+TEST(LimitsTest, AKernelAsWideAsAWideImage) {
+  const TimeLimit limit;
+  constexpr int kWidth = 1 << 17;
+  Layer layer("BnnConv2D", {{"channels_in", 1}, {"padding", 0}}, {1, 1, kWidth, 1}, 1);
+  EXPECT_EQ(layer.Prepare({1, 1, kWidth, 1}), (std::vector<int>{1, 1, kWidth, 1}));
+}
+
+// As many runs of pixels as taps, found without a search.
 TEST(LimitsTest, ALineOfVeryManyTaps) {
   constexpr int kTaps = 1 << 20;
   Layer layer("BnnDepthwiseConv2D", {{"channels_in", 1}, {"padding", 1}, {"stride_w", 1 << 21}}, {1, kTaps, 1}, 1);
@@ -163,6 +218,22 @@ TEST(LimitsTest, CopiesOfALargeFloatKernelsInputAreBounded) {
        Constant(ElementType::kFloat32, {1}, one), Constant(ElementType::kFloat32, {1}, one)},
       ElementType::kFloat32);
   EXPECT_LE(op->Memory().scratch, std::size_t{1} << 24);
+}
+
+// 64 rows of a panel would have an address for each row of taps.
+TEST(LimitsTest, AddressesOfATallFloatKernelAreBounded) {
+  constexpr int kTaps = 1 << 18;
+  Layer layer("BnnConv2D", {{"channels_in", 1}, {"padding", 1}}, {1, kTaps, 1, 1}, 1);
+  layer.Prepare(Variable(ElementType::kFloat32, {1, 2 * kTaps, 1, 1}));
+  EXPECT_LE(layer.Scratch(), std::size_t{1} << 24);
+}
+
+// 64 columns of a panel have a phase each, of which one has a column of taps: of its 2^16, one meets the image.
+TEST(LimitsTest, AddressesOfATallTransposedKernelAreBounded) {
+  constexpr int kTaps = 1 << 16;
+  Layer layer("BnnTransposeConv2D", {{"channels_in", 1}, {"stride_w", 64}, {"pad_right", -63}}, {1, kTaps, 1, 1}, 1);
+  ASSERT_EQ(layer.Prepare({1, 1, 1, 1}), (std::vector<int>{1, kTaps, 64, 1}));
+  EXPECT_LE(layer.Scratch(), std::size_t{1} << 16);
 }
 
 TEST(LimitsTest, RefusesConstantsAtOddAddresses) {

@@ -56,6 +56,8 @@ TEST_F(MaxPool2DOpTest, Refusals) {
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kInt32, {1, 1, 4, 1})),
                  "the window of 2 pixels (2 taps, dilation 1) is larger than the padded height of 1 pixels");
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kInt32, {1, 4, 2, 1})), "the padded width of 2 pixels");
+  EXPECT_REFUSAL(Prepare(Variable(ElementType::kInt32, {1, 46000, 46000, 0})),
+                 "the input has the shape [1, 46000, 46000, 0]; expected at least 1 word last");
   EXPECT_REFUSAL(Prepare(Variable(ElementType::kInt32, {1 << 10, 1 << 10, 1 << 10, 8})), "fewer than 2^31 elements");
 }
 
