@@ -50,7 +50,8 @@ class Interpreter:
         profile: Whether to time each packed op, for `profile()`.
 
     Attributes:
-        inputs: `TensorSpec` of each input, in the order of the file.
+        inputs: `TensorSpec` of each input, in the order of the file, which is the Keras model's in one that
+            `keras_bnn.convert` made of it.
         outputs: `TensorSpec` of each output, in the order in which the Keras model returned them.
 
     Raises:
@@ -227,18 +228,34 @@ def _signature(interpreter: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSp
         if len(shape) != len(free) or any(size not in (-1, fixed) for fixed, size in zip(shape, free, strict=True)):
             name = detail["name"]
             raise ValueError(f"its input {name!r} has the shapes {shape} and {free}, which contradict each other")
-    input_names: dict[int, str] = {}
-    output_names: dict[int, str] = {}
     signatures = interpreter.get_signature_list()
-    if signatures:
-        runner = interpreter.get_signature_runner(next(iter(signatures)))
-        try:
-            input_names = {detail["index"]: name for name, detail in runner.get_input_details().items()}
-            output_names = {detail["index"]: name for name, detail in runner.get_output_details().items()}
-        except TypeError as error:  # of a tensor's number that fits no int32
-            raise ValueError("its signature names a tensor that does not exist") from error
-        outputs = sorted(outputs, key=lambda detail: _output_number(output_names.get(detail["index"], "")))
-    return _specs(inputs, input_names), _specs(outputs, output_names)
+    if not signatures:
+        return tuple(_spec(detail) for detail in inputs), tuple(_spec(detail) for detail in outputs)
+    runner = interpreter.get_signature_runner(next(iter(signatures)))
+    try:
+        input_names = _names(runner.get_input_details())
+        output_names = _names(runner.get_output_details())
+    except TypeError as error:  # of a tensor's number that fits no int32
+        raise ValueError("its signature names a tensor that does not exist") from error
+    specs = [spec for detail in _each_once(outputs) for spec in _named(detail, output_names)]
+    specs.sort(key=lambda spec: _output_number(spec.name))
+    return tuple(spec for detail in inputs for spec in _named(detail, input_names)[:1]), tuple(specs)
+
+
+def _names(details: Mapping[str, Any]) -> dict[int, list[str]]:
+    """The names that a signature has for each tensor: a model may return one tensor several times."""
+    names: dict[int, list[str]] = {}
+    for name, detail in details.items():
+        names.setdefault(detail["index"], []).append(name)
+    return names
+
+
+def _each_once(details: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    return {detail["index"]: detail for detail in details}.values()
+
+
+def _named(detail: dict[str, Any], names: Mapping[int, list[str]]) -> list[TensorSpec]:
+    return [_spec(detail, name) for name in names.get(detail["index"], [detail["name"]])]
 
 
 def _output_number(name: str) -> int:
@@ -258,16 +275,13 @@ def _joined(parts: tuple[np.ndarray, ...], samples: int, step: int) -> np.ndarra
     return np.concatenate(parts)[:samples]
 
 
-def _specs(details: Iterable[dict[str, Any]], names: dict[int, str]) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(
-            name=names.get(detail["index"], detail["name"]),
-            shape=tuple(None if size < 0 else int(size) for size in detail["shape_signature"]),
-            dtype=np.dtype(detail["dtype"]),
-            quantization=detail["quantization"] if detail["quantization"][0] else None,
-            index=detail["index"],
-        )
-        for detail in details
+def _spec(detail: dict[str, Any], name: str | None = None) -> TensorSpec:
+    return TensorSpec(
+        name=detail["name"] if name is None else name,
+        shape=tuple(None if size < 0 else int(size) for size in detail["shape_signature"]),
+        dtype=np.dtype(detail["dtype"]),
+        quantization=detail["quantization"] if detail["quantization"][0] else None,
+        index=detail["index"],
     )
 
 

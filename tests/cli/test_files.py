@@ -12,6 +12,8 @@ import pytest
 from support.seed_files import SeedFile, seed_files
 
 from keras_bnn.cli import main
+from keras_bnn.converter.flatbuffer import write_model
+from keras_bnn.converter.graph import Model, Signature
 
 _ODD_NAMES = [b"a name", b"two\nlines", b"\xff\xfe", b"\xc3\xa4", b"-x", b"x" * 240, b"<b>&amp;"]
 _SUFFIXES = (".tflite", ".p.tflite", ".html", ".npy", ".y.npy")
@@ -136,3 +138,26 @@ def test_arrays_larger_than_any_memory(folder: Path, capsys: pytest.CaptureFixtu
     Path("x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     text = _fails(capsys, "run", "packed.tflite", "--input", "x.npy")
     assert "Memory ran out" in text or "no whole file of numbers" in text
+
+
+def _two_outputs(names: tuple[str, str] | None) -> bytes:
+    """Returns the file of a network that returns one tensor twice, and perhaps gives it names."""
+    model = Model()
+    graph = model.graphs[0]
+    x = graph.add_input("x", (1, 2))
+    y = graph.add_tensor("file", (1, 2))
+    graph.add_op("ADD", [x, x], [y])
+    graph.outputs += [y, y]
+    if names is not None:
+        model.signatures.append(Signature("main", graph, [("x", x)], [(name, y) for name in names]))
+    return write_model(model)
+
+
+@pytest.mark.parametrize("names", [("file", "args"), None])
+def test_outputs_keep_their_names(folder: Path, names: tuple[str, str] | None) -> None:
+    Path("two.tflite").write_bytes(_two_outputs(names))
+    np.save("x.npy", np.ones((1, 2), np.float32))
+    assert main(["run", "two.tflite", "--input", "x.npy", "--output", "y.npz"]) == 0
+    outputs = dict(np.load("y.npz"))
+    assert set(outputs) == set(names or ("output_0", "output_1"))
+    assert all(array.tolist() == [[2, 2]] for array in outputs.values())
