@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _representative_data(path: Path) -> Any:
     """Returns the array of a .npy file, or of a .npz file the arrays by their names, or the only one."""
-    if path.suffix not in (".npy", ".npz"):
+    if path.suffix not in (".npy", ".npz") and not path.is_fifo():
         raise ValueError(f"{path} has the suffix {path.suffix!r}: pass representative data as a .npy or .npz file.")
     arrays = load_arrays(path)
     return next(iter(arrays.values())) if isinstance(arrays, dict) and len(arrays) == 1 else arrays
