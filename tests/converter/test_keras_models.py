@@ -120,3 +120,20 @@ def test_one_tensor_twice_and_nothing_else() -> None:
     y = _dense(3, 0)(x)
     model = keras.Model(x, [y, y])
     _assert_equal(_predictions(model, X), model.predict(X, verbose=0))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8"])
+def test_integer_inputs(dtype: str) -> None:
+    model = keras.Sequential([keras.Input((4,), dtype=dtype), _dense(3, 0)])
+    x = np.abs(5 * X).astype(dtype) if dtype == "uint8" else (5 * X).astype(dtype)
+    interpreter = Interpreter(keras_bnn.convert(model).model)
+    assert interpreter.inputs[0].dtype == dtype
+    _assert_equal([interpreter.predict(x)], [model.predict(x, verbose=0)])
+
+
+def test_a_model_that_cannot_be_exported() -> None:
+    inputs = [keras.Input((4,), name=name) for name in ("a b", "class")]
+    model = keras.Model(inputs, keras.layers.Add()([_dense(3, 0)(x) for x in inputs]), name="odd")
+    with pytest.raises(ValueError, match=r"The model 'odd' cannot be exported \(.*\): change the layer that") as caught:
+        keras_bnn.convert(model)
+    assert "\n" not in str(caught.value)
