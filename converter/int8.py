@@ -76,6 +76,7 @@ def quantize_to_int8(
     samples = list(representative_samples(data, model.graphs[0], _input_names(model)))
     if not samples:
         raise ValueError("representative_dataset holds no sample: pass some hundred typical inputs.")
+    model.graphs[0].outputs = list(dict.fromkeys(model.graphs[0].outputs))  # ai-edge-quantizer spoils those named twice
     has_signature = bool(model.signatures)
     prepare_for_quantizer(model)
     with _quiet():

@@ -137,3 +137,17 @@ def test_a_model_that_cannot_be_exported() -> None:
     with pytest.raises(ValueError, match=r"The model 'odd' cannot be exported \(.*\): change the layer that") as caught:
         keras_bnn.convert(model)
     assert "\n" not in str(caught.value)
+
+
+def test_an_integer_tensor_that_is_returned_twice() -> None:
+    x = keras.Input((4,))
+    y, z = (keras.layers.Dense(units)(_dense(6, units)(x)) for units in (3, 2))
+    report = keras_bnn.convert(
+        keras.Model(x, [y, z, y]), representative_dataset=X, inference_output_type="uint8", verify=False
+    )
+    interpreter = Interpreter(report.model)
+    assert [spec.name for spec in interpreter.outputs] == ["output_0", "output_1", "output_2"]
+    first, second, third = interpreter.predict(X)
+    assert second.shape == (len(X), 2)
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, third)
