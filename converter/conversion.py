@@ -79,14 +79,16 @@ def convert(
     >>> [(op.kind, op.bytes_after) for op in report.packed]
     [('BnnFullyConnected', 48)]
     """
-    for target in (path, reference_path):
+    for name, target in (("path", path), ("reference_path", reference_path)):
         if target is not None:
-            _check_target(target, source)
+            _check_target(name, target, source)
     if path is not None and reference_path is not None:
         check_apart(path, reference_path)
     is_quantized = representative_dataset is not None
     check_io_type("inference_input_type", inference_input_type, is_quantized=is_quantized)
     check_io_type("inference_output_type", inference_output_type, is_quantized=is_quantized)
+    if verify not in (None, True, False):
+        raise ValueError(f"verify is {verify!r}: pass True or False, or None to verify what is under 50 MB.")
     reference = unpacked = load_reference(source)
     if representative_dataset is not None:
         unpacked = quantize_to_int8(
@@ -229,8 +231,10 @@ def _nothing_binary(model: Model) -> str:
     )
 
 
-def _check_target(path: str | os.PathLike[str], source: Any) -> None:
-    if Path(path).suffix != ".tflite":
+def _check_target(name: str, path: str | os.PathLike[str], source: Any) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"{name} is of the type {type(path).__name__}: pass a path that ends in .tflite.")
+    if os.fspath(path) and Path(path).suffix != ".tflite":  # check_writable refuses the empty one
         raise ValueError(f"{os.fspath(path)} is no place for a .tflite file: pass a path that ends in .tflite.")
     check_writable(path)
     if isinstance(source, str | os.PathLike):

@@ -8,11 +8,12 @@ writes int8 and its sums stay exact.
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import warnings
 from collections.abc import Collection, Iterator
 from typing import Any
+
+from keras_bnn.quiet import quiet_output
 
 from .flatbuffer import read_model, write_model
 from .graph import Graph, Model, Tensor
@@ -75,6 +76,7 @@ def quantize_to_int8(
     samples = list(representative_samples(data, model.graphs[0], _input_names(model)))
     if not samples:
         raise ValueError("representative_dataset holds no sample: pass some hundred typical inputs.")
+    model.graphs[0].outputs = list(dict.fromkeys(model.graphs[0].outputs))  # ai-edge-quantizer spoils those named twice
     has_signature = bool(model.signatures)
     prepare_for_quantizer(model)
     with _quiet():
@@ -102,10 +104,7 @@ def quantize_to_int8(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps progress bars off the terminal, and the warning that calibration takes memory."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        stack.enter_context(warnings.catch_warnings())
+    with quiet_output(1, 2), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")
         yield
 

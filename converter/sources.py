@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keras_bnn.streams import path_or_content
+
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
@@ -15,7 +17,7 @@ def load_reference(source: Any) -> bytes:
 
     Args:
         source: A Keras model, the path of a .keras file, of a SavedModel folder or of a .tflite file, or a .tflite
-            file's bytes.
+            file's bytes. A pipe is read as a .tflite file.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -38,6 +40,9 @@ def load_reference(source: Any) -> bytes:
 
 
 def _load_path(path: Path) -> bytes:
+    content = path_or_content(path)
+    if isinstance(content, bytes):
+        return content
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}: pass the path of a .keras, .tflite or SavedModel.")
     if path.is_dir():

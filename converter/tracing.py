@@ -6,15 +6,17 @@ Keras backend from start to end.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from keras_bnn.quiet import quiet_output
+
+from .flatbuffer import read_model, write_model
 
 _DTYPE_POLICY_CLASSES = ("DTypePolicy", "FloatDTypePolicy")
 
@@ -56,19 +58,44 @@ def trace_keras_file(path: Path) -> bytes:
 def trace_saved_model(folder: Path) -> bytes:
     """Returns the float .tflite file of a SavedModel."""
     tf = _require_tensorflow()
-    with _quiet_output():
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    with quiet_output(1, 2):
         try:
-            return bytes(converter.convert())
+            return bytes(tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert())
         except Exception as error:  # ConverterError is an Exception, and TensorFlow raises others too
             raise ValueError(_conversion_failure(error)) from error
 
 
 def _trace_on_tensorflow(model: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        with _quiet_output():
+    # Both steps in one block, which one thread at a time is in: Keras and TensorFlow trace with names and graphs that
+    # are the whole process's.
+    with tempfile.TemporaryDirectory() as folder, quiet_output(1, 2):
+        try:
             model.export(folder, format="tf_saved_model", verbose=False)
-        return trace_saved_model(Path(folder))
+        except Exception as error:  # whatever the layers and TensorFlow raise when they are traced
+            raise ValueError(
+                f"The model {model.name!r} cannot be exported ({_first_line(error)}): change the layer that fails, or "
+                "pass the float .tflite file that you make of it yourself."
+            ) from error
+        return _in_keras_order(trace_saved_model(Path(folder)), model)
+
+
+def _in_keras_order(content: bytes, model: Any) -> bytes:
+    """Returns the file with its inputs in the order of the Keras model, in which users pass lists.
+
+    The stock converter has them in no order that anyone knows. They carry the names of the model's Inputs, and in a
+    subclassed model, which has none, args_0, args_0_1, ... in the order of the arguments.
+    """
+    file = read_model(content)
+    graph, signature = file.graphs[0], file.signatures[0]
+    if len(graph.inputs) == 1:
+        return content
+    names = {tensor: name for name, tensor in signature.inputs}
+    order = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
+    if set(order) != set(names.values()):
+        order = sorted(names.values(), key=lambda name: (len(name), name))
+    signature.inputs.sort(key=lambda pair: order.index(pair[0]))
+    graph.inputs.sort(key=lambda tensor: order.index(names[tensor]))
+    return write_model(file)
 
 
 def _trace_in_subprocess(path: Path) -> bytes:
@@ -137,25 +164,6 @@ def _with_float32(config: Any) -> Any:
         key: "float32" if key == "dtype" and isinstance(value, str) and "float" in value else _with_float32(value)
         for key, value in config.items()
     }
-
-
-@contextlib.contextmanager
-def _quiet_output() -> Iterator[None]:
-    """Silences what TensorFlow's C++ code writes to the terminal, past Python's own streams."""
-    streams = (sys.stdout, sys.stderr)
-    for stream in streams:
-        stream.flush()
-    saved = [os.dup(descriptor) for descriptor in (1, 2)]
-    try:
-        with open(os.devnull, "w") as null:
-            for descriptor in (1, 2):
-                os.dup2(null.fileno(), descriptor)
-            with contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
-                yield
-    finally:
-        for descriptor, copy in zip((1, 2), saved, strict=True):
-            os.dup2(copy, descriptor)
-            os.close(copy)
 
 
 def _conversion_failure(error: Exception) -> str:

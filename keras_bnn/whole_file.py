@@ -77,11 +77,17 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuses a path that no file can be written to, before there is anything to write.
 
     Raises:
-        FileNotFoundError: when there is no folder to write to.
+        FileNotFoundError: when there is no folder to write to, or the path is empty.
         IsADirectoryError: when it is a folder.
         PermissionError: when the file, or the folder for a new one, may not be written.
+        OSError: when a name in it is too long.
     """
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise FileNotFoundError(f"{text!r} is no path: pass the path of a file.")
     with _naming(path):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # which come below
+            os.lstat(path)  # what the functions of os.path swallow, such as a name that is too long
         place, is_there = os.path.realpath(path), os.path.exists(path)
         folder = os.path.dirname(place)
     if not is_there and not os.path.isdir(folder):

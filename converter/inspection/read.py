@@ -22,11 +22,11 @@ _ACTIVATIONS = ("", "ReLU", "ReLU -1 to 1", "ReLU6")
 _STEPS = ("", "add", "multiply", "divide", "PReLU", "ReLU", "ReLU -1 to 1", "ReLU6", "first output")
 
 
-def inspect(path: str | os.PathLike[str]) -> Inspection:
+def inspect(path: str | os.PathLike[str] | bytes) -> Inspection:
     """Lists the ops of a .tflite file: packed by keras-bnn or by Larq Compute Engine, or not packed.
 
     Args:
-        path: The file.
+        path: The file, or its bytes. What is no regular file, such as a pipe, is read into memory.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -38,7 +38,9 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     >>> print(inspection)  # doctest: +SKIP
     >>> inspection.to_html("model.html")  # doctest: +SKIP
     """
-    if not Path(path).is_file():
+    if isinstance(path, bytes):
+        return inspect_model(read_model(path), "the model", len(path))
+    if not Path(path).exists() or Path(path).is_dir():
         raise FileNotFoundError(f"There is no file {os.fspath(path)}: pass the path of a .tflite file.")
     data = Path(path).read_bytes()
     return inspect_model(read_model(data), os.fspath(path), len(data))

@@ -6,10 +6,12 @@ A command's module has `HELP`, `add_arguments(parser)` and `run(args)`, which re
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
 import sys
+import traceback
 
 from keras_bnn.cli.printable import printable
 
@@ -33,14 +35,35 @@ def main(argv: list[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return 0
     except KeyboardInterrupt:
         return 130
     except (ImportError, MemoryError, OSError, RuntimeError, ValueError) as error:
         print(f"keras-bnn {args.command}: {printable(_sentence(error), keep='')}", file=sys.stderr)
+        if _is_of_stdout(error):
+            _drop_stdout()
+        return 1
+    except Exception as error:
+        cause = printable(f"{type(error).__name__}: {error}", keep="")
+        print(
+            f"keras-bnn {args.command}: this is a bug of keras-bnn ({cause}): report it with the lines below and what "
+            f"`keras-bnn doctor` prints.\n{printable(traceback.format_exc()).rstrip()}",
+            file=sys.stderr,
+        )
         return 1
     return code
+
+
+def _is_of_stdout(error: Exception) -> bool:
+    """Whether writing failed, and not of a file: those say which they are."""
+    kinds = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+    return isinstance(error, OSError) and error.errno in kinds and error.filename is None
+
+
+def _drop_stdout() -> None:
+    """Lets nothing more be written to standard output, also what it still holds at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: Exception) -> str:
@@ -48,8 +71,10 @@ def _sentence(error: Exception) -> str:
         return f"{error.name} is not installed: pip install 'keras-bnn[train]'"
     if isinstance(error, MemoryError):
         return f"Memory ran out ({error}): free some, or pass a smaller file or batch."
+    reason = (error.strerror or "").lower() if isinstance(error, OSError) else ""
+    if _is_of_stdout(error):
+        return f"standard output cannot be written ({reason}): make room, or write it to another place."
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
-        reason = (error.strerror or "").lower()
         return f"{error.filename} cannot be opened ({reason}): pass the path of another file, or change this one's."
     return str(error).removeprefix("keras-bnn: ")  # the delegate's own
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 
+from keras_bnn.whole_number import LARGEST
+
 
 def positive_int(text: str) -> int:
     """Returns the number, or refuses it as wrong usage."""
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if not 1 <= value <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {LARGEST}")
     return value
 
 

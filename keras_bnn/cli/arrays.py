@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Any
+
+from keras_bnn.streams import path_or_content
 
 
 def load_arrays(path: str | os.PathLike[str]) -> Any:
@@ -16,7 +19,8 @@ def load_arrays(path: str | os.PathLike[str]) -> Any:
     import numpy as np
 
     try:
-        loaded = np.load(path)
+        content = path_or_content(path)
+        loaded = np.load(io.BytesIO(content) if isinstance(content, bytes) else content)
         return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist: pass a .npy or .npz file.") from None

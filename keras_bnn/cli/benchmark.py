@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_bnn.cli.arguments import positive_int, positive_seconds
 from keras_bnn.cli.printable import printable
+from keras_bnn.streams import path_or_content
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,42 +50,50 @@ def run(args: argparse.Namespace) -> int:
     from keras_bnn.runtime import Interpreter, cpu_info, stock_runtime
 
     files = {"file": args.file} if args.reference is None else {"file": args.file, "reference": args.reference}
-    inputs = _random_inputs(Interpreter(args.file), max(_SAMPLES, args.batch))
+    models = {name: path_or_content(path) for name, path in files.items()}
+    inputs = _random_inputs(Interpreter(models["file"]), max(_SAMPLES, args.batch))
     result: dict[str, Any] = {
         **files,
         "runtime": str(stock_runtime()),
         "cpu": cpu_info(),
         "batch": args.batch,
-        "bytes": {name: os.path.getsize(path) for name, path in files.items()},
-        "check": _check(args.file, args.reference, inputs),
+        "bytes": {name: _size(model) for name, model in models.items()},
+        "check": _check(files, models, inputs),
         "latency_us": [],
         "memory_bytes": [],
     }
     batch = {name: array[: args.batch] for name, array in inputs.items()}
     for threads in range(1, args.threads + 1):
-        interpreters = {name: Interpreter(path, num_threads=threads) for name, path in files.items()}
+        interpreters = {name: Interpreter(model, num_threads=threads) for name, model in models.items()}
         for interpreter in interpreters.values():
             interpreter.predict(batch, batch_size=args.batch)
         latencies = measure({name: each.invoke for name, each in interpreters.items()}, args.seconds)
         result["latency_us"].append({"threads": threads, **{name: each._asdict() for name, each in latencies.items()}})
         result["memory_bytes"].append({"threads": threads, **_memory(interpreters["file"])})
-    inspection, result["inspection_error"] = _inspect(args.file)
-    result["profile"] = _profiles(args, batch, inspection)
+    inspection, result["inspection_error"] = _inspect(models["file"])
+    result["profile"] = _profiles(models["file"], args, batch, inspection)
     print(json.dumps(result, indent=2) if args.json else printable(_table(result)))
     return 0
 
 
-def _inspect(path: str) -> tuple[Inspection | None, str | None]:
+def _size(model: str | os.PathLike[str] | bytes) -> int:
+    return len(model) if isinstance(model, bytes) else os.path.getsize(model)
+
+
+def _inspect(model: str | os.PathLike[str] | bytes) -> tuple[Inspection | None, str | None]:
     """What the file holds, or the reason why that is not known."""
     try:
         from keras_bnn.converter import inspect
     except ImportError as error:  # the runtime runs files, but brings no schema to read them with
         return None, str(error)
-    return inspect(path), None
+    return inspect(model), None
 
 
 def _profiles(
-    args: argparse.Namespace, batch: dict[str, np.ndarray], inspection: Inspection | None
+    model: str | os.PathLike[str] | bytes,
+    args: argparse.Namespace,
+    batch: dict[str, np.ndarray],
+    inspection: Inspection | None,
 ) -> list[dict[str, Any]]:
     """The times of the ops, for each number of threads."""
     from keras_bnn.cli.op_profile import profile_ops
@@ -92,7 +101,7 @@ def _profiles(
 
     profiles = []
     for threads in range(1, args.threads + 1):
-        interpreter = Interpreter(args.file, num_threads=threads, profile=True)
+        interpreter = Interpreter(model, num_threads=threads, profile=True)
         interpreter.predict(batch, batch_size=args.batch)
         profiles.append(profile_ops(interpreter, inspection, threads, args.batch, args.seconds))
     return profiles
@@ -124,7 +133,9 @@ def _random_inputs(interpreter: Interpreter, samples: int) -> dict[str, np.ndarr
     return inputs
 
 
-def _check(path: str, reference: str | None, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+def _check(
+    files: dict[str, str], models: dict[str, str | os.PathLike[str] | bytes], inputs: dict[str, np.ndarray]
+) -> dict[str, Any]:
     """Compares the outputs with those of the scalar kernels and with those of the reference."""
     import numpy as np
 
@@ -134,8 +145,9 @@ def _check(path: str, reference: str | None, inputs: dict[str, np.ndarray]) -> d
         result = interpreter.predict(inputs)
         return result if isinstance(result, list) else [result]
 
-    mine = outputs(Interpreter(path))
-    scalar = outputs(Interpreter(path, isa="scalar"))
+    path, reference = files["file"], files.get("reference")
+    mine = outputs(Interpreter(models["file"]))
+    scalar = outputs(Interpreter(models["file"], isa="scalar"))
     if not all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(mine, scalar, strict=True)):
         raise RuntimeError(
             f"{path} gives other outputs than on the scalar kernels: report this with `keras-bnn doctor`."
@@ -143,7 +155,7 @@ def _check(path: str, reference: str | None, inputs: dict[str, np.ndarray]) -> d
     check: dict[str, Any] = {"samples": len(next(iter(inputs.values()))), "equal_to_scalar_kernels": True}
     if reference is not None:
         try:
-            theirs = outputs(Interpreter(reference))
+            theirs = outputs(Interpreter(models["reference"]))
         except ValueError as error:
             raise ValueError(f"{reference} does not run on the inputs of {path}: {error}") from error
         shapes = [[array.shape[1:] for array in arrays] for arrays in (mine, theirs)]

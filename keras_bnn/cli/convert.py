@@ -17,7 +17,7 @@ from typing import Any
 
 from keras_bnn.cli.arrays import load_arrays
 from keras_bnn.cli.printable import printable
-from keras_bnn.cli.quiet import quiet_stderr
+from keras_bnn.quiet import quiet_output
 
 IO_TYPES = ("float32", "int8", "uint8")
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     import keras_bnn
 
     data = None if args.representative_data is None else _representative_data(Path(args.representative_data))
-    with quiet_stderr():
+    with quiet_output(2):
         report = keras_bnn.convert(
             args.input,
             args.output,
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _representative_data(path: Path) -> Any:
     """Returns the array of a .npy file, or of a .npz file the arrays by their names, or the only one."""
-    if path.suffix not in (".npy", ".npz"):
+    if path.suffix not in (".npy", ".npz") and not path.is_fifo():
         raise ValueError(f"{path} has the suffix {path.suffix!r}: pass representative data as a .npy or .npz file.")
     arrays = load_arrays(path)
     return next(iter(arrays.values())) if isinstance(arrays, dict) and len(arrays) == 1 else arrays

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_bnn.cli.quiet import quiet_stderr
+from keras_bnn.quiet import quiet_output
 from keras_bnn.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     print("Loading Keras ...", flush=True)
-    with quiet_stderr():
+    with quiet_output(2):
         import keras
 
         import keras_bnn
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"Training {model.count_params():,} weights on {len(train[0])} images for {EPOCHS} epochs ...", flush=True)
     _train(model, *train)
     print("Converting ...", flush=True)
-    with quiet_stderr():
+    with quiet_output(2):
         report = keras_bnn.convert(
             model,
             path=folder and folder / "packed.tflite",

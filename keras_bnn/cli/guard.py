@@ -20,6 +20,7 @@ _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 def main() -> int:
     """Runs the program and returns its exit code."""
+    _open_closed_streams()
     if not hasattr(os, "fork"):  # Windows
         return run_command()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -46,6 +47,18 @@ def main() -> int:
         os.kill(os.getpid(), death)
     print(f"keras-bnn {sys.argv[1] if len(sys.argv) > 1 else ''}: {_sentence(death)}", file=sys.stderr)
     return _FAILURE
+
+
+def _open_closed_streams() -> None:
+    """Gives the standard streams that were closed, as by `>&-`, to nobody: else the next file would become one."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the first free descriptor, which is this one
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w", closefd=False))
 
 
 def _sentence(number: signal.Signals) -> str:

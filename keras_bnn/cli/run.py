@@ -11,7 +11,8 @@ Examples:
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import zipfile
+from typing import Any, BinaryIO
 
 from keras_bnn.cli.arguments import positive_int
 from keras_bnn.cli.arrays import load_arrays
@@ -39,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     interpreter = Interpreter(args.file, num_threads=args.threads)
     result = interpreter.predict(load_arrays(args.input))
     names = [spec.name for spec in interpreter.outputs]
+    if len(set(names)) < len(names):  # in a file without signature
+        names = [f"output_{number}" for number in range(len(names))]
     outputs = dict(zip(names, result if len(names) > 1 else [result], strict=True))
     if args.output is None:
         for name, array in outputs.items():
@@ -57,4 +60,14 @@ def _save(path: str, outputs: dict[str, Any]) -> None:
         if len(outputs) == 1:
             np.save(file, next(iter(outputs.values())))
         else:
-            np.savez(file, **outputs)
+            _write_npz(file, outputs)
+
+
+def _write_npz(file: BinaryIO, arrays: dict[str, Any]) -> None:
+    """What numpy.savez writes, whose arrays cannot be named as its arguments are."""
+    import numpy as np
+
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

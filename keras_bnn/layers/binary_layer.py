@@ -31,7 +31,7 @@ class BinaryLayer(keras.layers.Layer):
             "weight_clip_uniform".
 
     Raises:
-        ValueError: when data_format is "channels_first", or a quantizer or a constraint is unknown.
+        ValueError: when data_format is "channels_first", the dtype no float, or a quantizer or a constraint unknown.
     """
 
     KERNELS: ClassVar[dict[str, str]] = {"kernel": "kernel"}
@@ -50,6 +50,13 @@ class BinaryLayer(keras.layers.Layer):
             raise ValueError(
                 f"{type(self).__name__} got data_format='{self.data_format}': pass data_format='channels_last' and "
                 "inputs whose last axis is the channels, which is what packed kernels read."
+            )
+        policy = self.dtype_policy
+        is_quantized = isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy)
+        if is_quantized or not keras.backend.is_float_dtype(policy.compute_dtype):
+            raise ValueError(
+                f"{type(self).__name__} got dtype='{policy.name}': pass one that computes in floats, such as "
+                "'float32'; keras_bnn.convert makes bits and int8 of it."
             )
         self.input_quantizer = quantizers.get(input_quantizer)
         for name, quantizer in chosen.items():
@@ -80,6 +87,11 @@ class BinaryLayer(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the kernels, and the variables of quantizers that have some."""
+        if input_shape[-1] is None:
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}' got an input of shape {tuple(input_shape)}: the size of the last "
+                "axis, the channels, must be known, so give the model's Input that size."
+            )
         super().build(input_shape)
         build_quantizer(self.input_quantizer, input_shape, self, "input_quantizer")
         for role, name in self.KERNELS.items():
@@ -89,6 +101,14 @@ class BinaryLayer(keras.layers.Layer):
 
     def quantized_inputs(self, inputs: KerasTensor) -> KerasTensor:
         """Returns the inputs as the layer computes with them, in the compute dtype."""
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        if dtype == "bool" and self.input_quantizer is not None:
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}' got bool inputs, which are both +1 to a sign: pass numbers, for "
+                "example keras.ops.where(x, 1.0, -1.0)."
+            )
+        if not keras.backend.is_float_dtype(dtype):  # which Keras leaves as they are, and which have no gradient
+            inputs = ops.cast(inputs, self.compute_dtype)
         return inputs if self.input_quantizer is None else ops.cast(self.input_quantizer(inputs), self.compute_dtype)
 
     def quantized_kernel(self, role: str = "kernel") -> KerasTensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import keras
@@ -10,6 +11,19 @@ from keras import KerasTensor, ops
 
 from keras_bnn.layers.shift_normalize import shift_normalize, straight_through_ap2
 from keras_bnn.power_of_two import ap2
+
+
+def _axis(value: Any) -> int:
+    if not isinstance(value, Integral):
+        raise ValueError(f"ShiftBatchNormalization got axis={value!r}: pass the number of an axis, for example -1.")
+    return int(value)
+
+
+def _number(name: str, value: Any, most: float = float("inf")) -> float:
+    if not isinstance(value, Real) or not 0 <= float(value) <= most:
+        limits = "0 up" if most == float("inf") else f"0 to {most}"
+        raise ValueError(f"ShiftBatchNormalization got {name}={value!r}: pass a number from {limits}.")
+    return float(value)
 
 
 @keras.saving.register_keras_serializable(package="keras_bnn")
@@ -77,7 +91,7 @@ class ShiftBatchNormalization(keras.layers.Layer):
         The input's.
 
     Raises:
-        ValueError: when the size of `axis` is not known.
+        ValueError: when an argument has no meaning, or the size of `axis` is not known.
 
     Example:
 
@@ -105,9 +119,9 @@ class ShiftBatchNormalization(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.axis = int(axis)
-        self.momentum = float(momentum)
-        self.epsilon = float(epsilon)
+        self.axis = _axis(axis)
+        self.momentum = _number("momentum", momentum, most=1)
+        self.epsilon = _number("epsilon", epsilon)
         self.center = center
         self.scale = scale
         self.beta_initializer = keras.initializers.get(beta_initializer)
@@ -121,6 +135,12 @@ class ShiftBatchNormalization(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates beta, gamma and the moving averages, one value per channel."""
+        rank = len(input_shape)
+        if not -rank <= self.axis < rank:
+            raise ValueError(
+                f"ShiftBatchNormalization '{self.name}' got axis={self.axis} and an input of shape "
+                f"{tuple(input_shape)}: pass an axis from {-rank} to {rank - 1}."
+            )
         channels = input_shape[self.axis]
         if channels is None:
             raise ValueError(

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from keras_bnn.runtime.memory import PartitionMemory, read_memory
 from keras_bnn.runtime.profile import OpProfile, read_profile
 from keras_bnn.runtime.stock import load_delegate, stock_runtime
+from keras_bnn.streams import path_or_content
+from keras_bnn.whole_number import whole_number
 
 Inputs = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
 
@@ -44,13 +46,14 @@ class Interpreter:
     Not for use by several threads at once: make one interpreter for each.
 
     Args:
-        model: Path of the file, or its bytes.
+        model: Path of the file, or its bytes. What is no regular file, such as a pipe, is read into memory.
         num_threads: Threads of one prediction. The runtime's own default, one thread, when None.
         isa: Kernel set to use, one of `cpu_info()["supported_kernel_sets"]`; the best one when None.
         profile: Whether to time each packed op, for `profile()`.
 
     Attributes:
-        inputs: `TensorSpec` of each input, in the order of the file.
+        inputs: `TensorSpec` of each input, in the order of the file, which is the Keras model's in one that
+            `keras_bnn.convert` made of it.
         outputs: `TensorSpec` of each output, in the order in which the Keras model returned them.
 
     Raises:
@@ -68,16 +71,14 @@ class Interpreter:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | bytes,
+        model: str | os.PathLike[str] | bytes | bytearray | memoryview,
         num_threads: int | None = None,
         isa: str | None = None,
         profile: bool = False,
     ) -> None:
-        if num_threads is not None and num_threads < 1:
-            raise ValueError(f"num_threads is {num_threads}: it must be at least 1, or None for the runtime's default.")
-        self._name = "The model" if isinstance(model, bytes) else os.fspath(model)
-        _check_is_tflite(model, self._name)
-        source = {"model_content": model} if isinstance(model, bytes) else _as_source(self._name)
+        if num_threads is not None:
+            num_threads = whole_number("num_threads", num_threads, ", or None for the runtime's default")
+        self._name, source = _as_source(model)
         runtime = stock_runtime()
         options: dict[str, object] = {} if isa is None else {"isa": isa}
         self._delegate = load_delegate(**options, **({"profile": 1} if profile else {}))
@@ -114,8 +115,7 @@ class Interpreter:
         Raises:
             ValueError: when names, dtypes or shapes do not fit the model.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}: it must be at least 1.")
+        batch_size = whole_number("batch_size", batch_size)
         arrays = self._arrays(x)
         samples = len(arrays[0])
         fixed = next((spec.shape[0] for spec in self.inputs if spec.shape[0] is not None), None)
@@ -173,9 +173,16 @@ class Interpreter:
     def _arrays(self, x: Inputs) -> list[np.ndarray]:
         """Returns one array for each input, of the input's dtype and with equal numbers of samples."""
         names = [spec.name for spec in self.inputs]
+        for spec in self.inputs:
+            if not spec.shape:
+                raise ValueError(
+                    f"Input {spec.name!r} of {self._name} is a scalar, and predict takes samples: give it a batch "
+                    "dimension, or make an interpreter of your runtime with `load_delegate()`."
+                )
         if isinstance(x, Mapping):
             if set(x) != set(names):
-                raise ValueError(f"x has the names {sorted(x)}, but the model's inputs are {names}: use these names.")
+                found = sorted(x, key=str)
+                raise ValueError(f"x has the names {found}, but the model's inputs are {names}: use these names.")
             values: list[Any] = [x[name] for name in names]
         elif len(names) == 1:
             values = [x]
@@ -183,7 +190,7 @@ class Interpreter:
             values = list(x)
         else:
             raise ValueError(f"The model has {len(names)} inputs: pass a dict with the names {names}, or a list.")
-        arrays = [_as_input(np.asarray(value), spec) for value, spec in zip(values, self.inputs, strict=True)]
+        arrays = [_as_input(_as_array(value, spec), spec) for value, spec in zip(values, self.inputs, strict=True)]
         counts = {len(array) for array in arrays}
         if len(counts) > 1:
             raise ValueError(
@@ -192,6 +199,19 @@ class Interpreter:
         if counts == {0}:
             raise ValueError(f"x holds no samples, but has the shape {arrays[0].shape}: pass one or more.")
         return arrays
+
+
+def _as_array(value: Any, spec: TensorSpec) -> np.ndarray:
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"Input {spec.name!r} got a masked array: pass one whose gaps are filled, for example x.filled(0)."
+        )
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(
+            f"Input {spec.name!r} got what is no array ({str(error).split('. ')[0]}): pass an array."
+        ) from None
 
 
 def _as_input(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
@@ -227,18 +247,34 @@ def _signature(interpreter: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSp
         if len(shape) != len(free) or any(size not in (-1, fixed) for fixed, size in zip(shape, free, strict=True)):
             name = detail["name"]
             raise ValueError(f"its input {name!r} has the shapes {shape} and {free}, which contradict each other")
-    input_names: dict[int, str] = {}
-    output_names: dict[int, str] = {}
     signatures = interpreter.get_signature_list()
-    if signatures:
-        runner = interpreter.get_signature_runner(next(iter(signatures)))
-        try:
-            input_names = {detail["index"]: name for name, detail in runner.get_input_details().items()}
-            output_names = {detail["index"]: name for name, detail in runner.get_output_details().items()}
-        except TypeError as error:  # of a tensor's number that fits no int32
-            raise ValueError("its signature names a tensor that does not exist") from error
-        outputs = sorted(outputs, key=lambda detail: _output_number(output_names.get(detail["index"], "")))
-    return _specs(inputs, input_names), _specs(outputs, output_names)
+    if not signatures:
+        return tuple(_spec(detail) for detail in inputs), tuple(_spec(detail) for detail in outputs)
+    runner = interpreter.get_signature_runner(next(iter(signatures)))
+    try:
+        input_names = _names(runner.get_input_details())
+        output_names = _names(runner.get_output_details())
+    except TypeError as error:  # of a tensor's number that fits no int32
+        raise ValueError("its signature names a tensor that does not exist") from error
+    specs = [spec for detail in _each_once(outputs) for spec in _named(detail, output_names)]
+    specs.sort(key=lambda spec: _output_number(spec.name))
+    return tuple(spec for detail in inputs for spec in _named(detail, input_names)[:1]), tuple(specs)
+
+
+def _names(details: Mapping[str, Any]) -> dict[int, list[str]]:
+    """The names that a signature has for each tensor: a model may return one tensor several times."""
+    names: dict[int, list[str]] = {}
+    for name, detail in details.items():
+        names.setdefault(detail["index"], []).append(name)
+    return names
+
+
+def _each_once(details: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    return {detail["index"]: detail for detail in details}.values()
+
+
+def _named(detail: dict[str, Any], names: Mapping[int, list[str]]) -> list[TensorSpec]:
+    return [_spec(detail, name) for name in names.get(detail["index"], [detail["name"]])]
 
 
 def _output_number(name: str) -> int:
@@ -258,44 +294,59 @@ def _joined(parts: tuple[np.ndarray, ...], samples: int, step: int) -> np.ndarra
     return np.concatenate(parts)[:samples]
 
 
-def _specs(details: Iterable[dict[str, Any]], names: dict[int, str]) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(
-            name=names.get(detail["index"], detail["name"]),
-            shape=tuple(None if size < 0 else int(size) for size in detail["shape_signature"]),
-            dtype=np.dtype(detail["dtype"]),
-            quantization=detail["quantization"] if detail["quantization"][0] else None,
-            index=detail["index"],
-        )
-        for detail in details
+def _spec(detail: dict[str, Any], name: str | None = None) -> TensorSpec:
+    return TensorSpec(
+        name=detail["name"] if name is None else name,
+        shape=tuple(None if size < 0 else int(size) for size in detail["shape_signature"]),
+        dtype=np.dtype(detail["dtype"]),
+        quantization=detail["quantization"] if detail["quantization"][0] else None,
+        index=detail["index"],
     )
 
 
-def _check_is_tflite(model: str | os.PathLike[str] | bytes, name: str) -> None:
-    """Refuses what cannot be a .tflite file; the runtimes' own messages name neither the file nor the cause."""
-    if isinstance(model, bytes):
-        head = model[:8]
-    else:
+def _as_source(model: Any) -> tuple[str, dict[str, Any]]:
+    """The model's name in messages, and the model as the runtime takes it.
+
+    A regular file goes by its path: the runtime keeps in memory what it needs of it. The runtimes' own messages on what
+    cannot be a .tflite file name neither the file nor the cause.
+    """
+    if isinstance(model, str | os.PathLike):
+        name = os.fspath(model)
         try:
-            with open(model, "rb") as file:
-                head = file.read(8)
+            content = path_or_content(model)
+            head = content[:8] if isinstance(content, bytes) else _first_bytes(name)
         except FileNotFoundError:
             raise FileNotFoundError(f"{name} does not exist: pass the path of a .tflite file.") from None
         except IsADirectoryError:
             raise IsADirectoryError(f"{name} is a folder: pass the path of a .tflite file.") from None
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            raise type(error)(f"{name} cannot be opened ({reason}): pass the path of another file.") from error
+    elif isinstance(model, bytes | bytearray | memoryview):
+        name, content = "The model", bytes(model)
+        head = content[:8]
+    else:
+        raise ValueError(
+            f"model is of the type {type(model).__name__}: pass the path of a .tflite file, or the file's bytes."
+        )
     if head[4:] != b"TFL3":
         raise ValueError(
             f"{name} is no .tflite file: its bytes 4 to 7 are {head[4:]!r}, expected b'TFL3'; pass a .tflite file."
         )
-
-
-def _as_source(path: str) -> dict[str, Any]:
-    """The file as the runtime takes it: by its path, of which it keeps in memory what it needs."""
+    if isinstance(content, bytes):
+        return name, {"model_content": content}
     try:
-        path.encode()
+        name.encode()
     except UnicodeEncodeError:  # a name whose bytes are no UTF-8, which the runtimes do not take
-        return {"model_content": Path(path).read_bytes()}
-    return {"model_path": path}
+        return name, {"model_content": Path(name).read_bytes()}
+    return name, {"model_path": name}
+
+
+def _first_bytes(path: str) -> bytes:
+    if "\0" in path:
+        raise FileNotFoundError
+    with open(path, "rb") as file:
+        return file.read(8)
 
 
 def _reason(error: Exception) -> str:

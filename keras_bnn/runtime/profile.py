@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from keras_bnn.runtime.library import OpProfileStruct, cpu_info, load_library
+from keras_bnn.whole_number import whole_number
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def measure_peak(x_bits: int = 1, num_threads: int = 1, isa: str | None = None) 
     name = isa or info["chosen_kernel_set"] or os.environ["KERAS_BNN_ISA"]  # which is the reason when none is chosen
     if name not in info["supported_kernel_sets"]:
         raise ValueError(f"There are no kernels {name!r}; those that run here are {info['supported_kernel_sets']}.")
-    if x_bits not in (1, 8, 32) or num_threads < 1:
-        raise ValueError(f"x_bits is {x_bits} and num_threads {num_threads}: expected 1, 8 or 32, and at least 1.")
-    return float(load_library().KerasBnnMeasurePeak(name.encode(), x_bits, num_threads))
+    num_threads = whole_number("num_threads", num_threads)
+    if whole_number("x_bits", x_bits) not in (1, 8, 32):
+        raise ValueError(f"x_bits is {x_bits}: pass 1, 8 or 32.")
+    return float(load_library().KerasBnnMeasurePeak(name.encode(), int(x_bits), num_threads))

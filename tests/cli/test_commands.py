@@ -234,6 +234,21 @@ class TestDoctor:
         assert "wrong outputs" in captured.err
 
 
+def test_a_bug_says_so_with_its_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(args: object) -> int:
+        raise KeyError("what\nis this")
+
+    monkeypatch.setattr("keras_bnn.cli.doctor.run", fail)
+    assert main(["doctor"]) == 1
+    sentence, *lines = capsys.readouterr().err.splitlines()
+    assert sentence == (
+        "keras-bnn doctor: this is a bug of keras-bnn (KeyError: 'what\\nis this'): report it with the lines below and "
+        "what `keras-bnn doctor` prints."
+    )
+    assert lines[0].startswith("Traceback")  # several lines, which tests/fuzz counts as a finding
+    assert lines[-1] == "KeyError: 'what\\nis this'"
+
+
 def test_interrupt() -> None:
     """Ctrl-C ends a command without a traceback."""
     code = "import keras_bnn.cli.doctor as d\ndef run(args): raise KeyboardInterrupt\nd.run = run\n"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,9 @@ import pytest
 from support.seed_files import SeedFile, seed_files
 
 from keras_bnn.cli import main
+from keras_bnn.converter.flatbuffer import write_model
+from keras_bnn.converter.graph import Model, Signature
+from keras_bnn.whole_file import check_writable
 
 _ODD_NAMES = [b"a name", b"two\nlines", b"\xff\xfe", b"\xc3\xa4", b"-x", b"x" * 240, b"<b>&amp;"]
 _SUFFIXES = (".tflite", ".p.tflite", ".html", ".npy", ".y.npy")
@@ -122,6 +127,50 @@ def test_outputs_go_into_pipes(folder: Path) -> None:
     assert found[0][:6].tobytes() == b"\x93NUMPY"
 
 
+@contextlib.contextmanager
+def _pipe(source: str, name: str) -> Iterator[str]:
+    """A pipe through which a file comes."""
+    os.mkfifo(name)
+    writer = threading.Thread(target=lambda: Path(name).write_bytes(Path(source).read_bytes()))
+    writer.start()
+    yield name
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "MODEL", "--input", "x.npy"],
+        ["run", "packed.tflite", "--input", "ARRAY"],
+        ["inspect", "MODEL", "--html", "new.html"],
+        ["convert", "REFERENCE", "new.tflite"],
+        ["benchmark", "MODEL", "--seconds", "0.001"],
+        ["benchmark", "packed.tflite", "--reference", "REFERENCE", "--seconds", "0.001", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_inputs_come_from_pipes(folder: Path, command: list[str]) -> None:
+    sources = {"MODEL": "packed.tflite", "REFERENCE": "float.tflite", "ARRAY": "x.npy"}
+    (word,) = set(sources) & set(command)
+    with _pipe(sources[word], "pipe") as pipe:
+        assert main([pipe if each == word else each for each in command]) == 0
+
+
+def test_names_that_are_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for output, reason in {"": "'' is no path", f"{'x' * 300}.html": "file name too long"}.items():
+        for arguments in (
+            ["inspect", "packed.tflite", "--html"],
+            ["run", "packed.tflite", "--input=x.npy", "--output"],
+        ):
+            text = _fails(capsys, *arguments, output)
+            assert reason in text
+            assert "pass" in text
+    with pytest.raises(FileNotFoundError, match=r"'a\\x00b' is no path: pass"):
+        check_writable("a\0b")
+    with pytest.raises(OSError, match="too long"):  # before there is anything to write
+        check_writable("x" * 300)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'shape': (", b"PK\x03\x04"]
 )
@@ -136,3 +185,26 @@ def test_arrays_larger_than_any_memory(folder: Path, capsys: pytest.CaptureFixtu
     Path("x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     text = _fails(capsys, "run", "packed.tflite", "--input", "x.npy")
     assert "Memory ran out" in text or "no whole file of numbers" in text
+
+
+def _two_outputs(names: tuple[str, str] | None) -> bytes:
+    """Returns the file of a network that returns one tensor twice, and perhaps gives it names."""
+    model = Model()
+    graph = model.graphs[0]
+    x = graph.add_input("x", (1, 2))
+    y = graph.add_tensor("file", (1, 2))
+    graph.add_op("ADD", [x, x], [y])
+    graph.outputs += [y, y]
+    if names is not None:
+        model.signatures.append(Signature("main", graph, [("x", x)], [(name, y) for name in names]))
+    return write_model(model)
+
+
+@pytest.mark.parametrize("names", [("file", "args"), None])
+def test_outputs_keep_their_names(folder: Path, names: tuple[str, str] | None) -> None:
+    Path("two.tflite").write_bytes(_two_outputs(names))
+    np.save("x.npy", np.ones((1, 2), np.float32))
+    assert main(["run", "two.tflite", "--input", "x.npy", "--output", "y.npz"]) == 0
+    outputs = dict(np.load("y.npz"))
+    assert set(outputs) == set(names or ("output_0", "output_1"))
+    assert all(array.tolist() == [[2, 2]] for array in outputs.values())

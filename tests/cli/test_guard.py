@@ -54,6 +54,33 @@ def test_exit_codes(tmp_path: Path, code: int) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (code, "out\n", "err\n")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(tmp_path: Path, closed: str) -> None:
+    """The file that the program opens first does not become the stream."""
+    program = "f = open('file', 'w'); print('out'); print('err', file=sys.stderr); f.close(); return 0"
+    (tmp_path / "program.py").write_text(_PROGRAM.format(command=program))
+    command = f"exec '{sys.executable}' program.py {closed}"
+    result = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    expected = "" if ">&-" in closed.split() else "out\n", "" if "2>&-" in closed else "err\n"
+    assert (result.returncode, result.stdout, result.stderr) == (0, *expected)
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_that_is_full(tmp_path: Path, unbuffered: str) -> None:
+    command = f"exec '{sys.executable}' -m keras_bnn.cli doctor >/dev/full"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    result = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "keras-bnn doctor: standard output cannot be written (no space left on device): make room, or write it to "
+        "another place.\n"
+    )
+
+
 def test_wrong_usage(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "keras_bnn.cli", "no-such-command"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -242,6 +242,12 @@ class TestWrongArguments:
         ("data", "message"),
         [
             ([], "holds no sample"),
+            ({}, "holds no sample"),
+            (lambda: None, "is None: pass an array"),
+            (5, "is 5: pass an array"),
+            ("x.npy", "is 'x.npy': pass an array"),
+            ([SAMPLES[:1].astype("U")], "Sample 0 of representative_dataset is <U32, not numbers: pass float32"),
+            ([{1: SAMPLES[:1], "image": SAMPLES[:1]}], "is named 1, image"),
             (SAMPLES[:, :4], "the shape 1x4x8x3, and the input 'image' expects \\?x8x8x3"),
             (lambda: [SAMPLES[0]], "the shape 8x8x3"),
             ([[SAMPLES[:1], SAMPLES[:1]]], "holds 2 arrays, and the model has 1 inputs: pass one for each of image"),
@@ -252,6 +258,14 @@ class TestWrongArguments:
     def test_data(self, source: bytes, data: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             convert(source, representative_dataset=data)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+    def test_numbers_that_have_no_range(self, source: bytes, value: float) -> None:
+        samples = SAMPLES.astype(np.float64)
+        samples[3, 1, 2, 0] = value
+        message = "Sample 3 of representative_dataset holds NaN or infinity in the input 'image': pass finite numbers"
+        with pytest.raises(ValueError, match=message):
+            convert(source, representative_dataset=samples, verify=False)
 
     def test_float_model_without_binary_op(self) -> None:
         graph = FloatGraph()
@@ -272,9 +286,10 @@ class TestWrongArguments:
         lambda: ([SAMPLES[index : index + 1]] for index in range(40)),
         [SAMPLES[index : index + 1] for index in range(40)],
         {"image": SAMPLES},
+        lambda: SAMPLES,
         [{"image": SAMPLES[index : index + 1].astype(np.float64)} for index in range(40)],
     ],
-    ids=["function of lists", "list of arrays", "dict of arrays", "list of dicts"],
+    ids=["function of lists", "list of arrays", "dict of arrays", "function of an array", "list of dicts"],
 )
 def test_forms_of_representative_data(source: bytes, data: Any) -> None:
     names = _rewritten_names(source)

@@ -14,7 +14,7 @@ from support.wrong_uses import WRONG_USES, WrongUse, message_of, prepared_folder
 _ADVICE = re.compile(
     r"[:;,] (or |so |and |it )?(pass|give|make|call|leave|use|convert|create|export|install|build|write|"
     r"expected|must be|those that run here)\b"
-    r"|\(choose from|is not (at least|greater than)|are required: |pip install "
+    r"|\(choose from|is not (from|greater than)|are required: |pip install "
 )
 
 

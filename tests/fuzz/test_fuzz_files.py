@@ -53,6 +53,20 @@ def test_what_becomes_of_a_case_is_told() -> None:
     assert "_ctypes" in endings[1].frames
 
 
+def test_a_bug_that_a_command_tells_of_is_a_finding(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import fuzz_files\n"
+        "def fail(args): raise KeyError('a bug')\n"
+        "fuzz_files.run.run = fail\n"
+        "sys.argv[1:] = ['--cases', '1', '--path', 'run']\n"
+        "sys.exit(fuzz_files._main())"
+    )
+    command = [sys.executable, "-c", program, str(_FUZZER.parent)]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "FOUND number 0, path run: " in result.stdout
+
+
 @pytest.mark.parametrize("number", range(0, 40, 3))
 def test_damage_is_repeatable(number: int) -> None:
     one, other = seed_files()[:2]

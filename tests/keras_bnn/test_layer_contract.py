@@ -234,6 +234,57 @@ def test_a_transposed_convolution_has_no_pad_value() -> None:
         binary("Conv2DTranspose", pad_value=1)
 
 
+@pytest.mark.parametrize("name", BINARY_LAYERS)
+@pytest.mark.parametrize("dtype", ["int8_from_float32", "int32"])
+def test_binary_layers_compute_in_floats(name: str, dtype: str) -> None:
+    with pytest.raises(ValueError, match=f"Binary{name} got dtype='{dtype}': pass one that computes in floats"):
+        binary(name, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", BINARY_LAYERS)
+def test_a_binary_layer_needs_the_number_of_channels(name: str) -> None:
+    rank = next((rank for rank in (1, 2, 3) if f"{rank}D" in name), 0)
+    with pytest.raises(ValueError, match=f"Binary{name} .* got an input of shape .*: the size of the last axis"):
+        binary(name)(keras.Input((*[6] * rank, None)))
+
+
+@pytest.mark.parametrize("quantizer", ["ste_sign", None])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32"])
+def test_integers_count_as_numbers(quantizer: str | None, dtype: str) -> None:
+    x = np.array([[[[0, 1, 100], [3, 2, 127]], [[9, 0, 0], [1, 0, 2]]]], dtype)
+    x = x if dtype == "uint8" else x - np.array(3, dtype)
+    for layer in (BinaryConv2D(4, 2, input_quantizer=quantizer), BinaryDense(4, input_quantizer=quantizer)):
+        expected, found = layer(x.astype(np.float32)), layer(x)
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (found, expected)))
+
+
+def test_bools_have_no_sign() -> None:
+    with pytest.raises(ValueError, match="'hidden' got bool inputs, which are both \\+1 to a sign: pass numbers"):
+        BinaryDense(4, name="hidden")(np.ones((1, 4), bool))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"axis": "c"}, "axis='c': pass the number of an axis"),
+        ({"axis": 1.5}, "axis=1.5: pass the number of an axis"),
+        ({"momentum": 2}, "momentum=2: pass a number from 0 to 1"),
+        ({"momentum": "a"}, "momentum='a': pass a number from 0 to 1"),
+        ({"momentum": float("nan")}, "momentum=nan: pass a number from 0 to 1"),
+        ({"epsilon": -1}, "epsilon=-1: pass a number from 0 up"),
+    ],
+)
+def test_arguments_of_the_shift_based_normalization(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"ShiftBatchNormalization got {message}"):
+        layers.ShiftBatchNormalization(**arguments)
+
+
+@pytest.mark.parametrize("axis", [3, -4])
+def test_an_axis_that_the_input_lacks(axis: int) -> None:
+    with pytest.raises(ValueError, match=rf"axis={axis} and an input of shape \(2, 4, 5\): pass an axis from -3 to 2"):
+        layers.ShiftBatchNormalization(axis=axis).build((2, 4, 5))
+
+
 @pytest.mark.parametrize("layer", [layers.RPReLU, layers.ShiftBatchNormalization, layers.RSign])
 def test_the_number_of_channels_must_be_known(layer: type) -> None:
     with pytest.raises(ValueError, match=r"got an input of shape \(None, 4, None\): .*must be known"):

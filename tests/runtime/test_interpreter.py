@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +57,10 @@ def test_fixed_batch_runs_any_number_of_samples(
     np.testing.assert_array_equal(y, expected[:count])
 
 
-@pytest.mark.parametrize("source", [str, Path, Path.read_bytes])
+@pytest.mark.parametrize(
+    "source",
+    [str, Path, Path.read_bytes, lambda path: bytearray(path.read_bytes()), lambda path: memoryview(path.read_bytes())],
+)
 def test_sources(dense_file: Path, samples: np.ndarray, expected: np.ndarray, source: type) -> None:
     np.testing.assert_array_equal(Interpreter(source(dense_file), num_threads=2).predict(samples), expected)
 
@@ -168,15 +174,53 @@ def test_refuses_one_array_for_two_inputs() -> None:
         Interpreter(free_batch_model()).predict(np.zeros((2, 2)))
 
 
-@pytest.mark.parametrize("num_threads", [0, -1])
-def test_refuses_num_threads(dense_file: Path, num_threads: int) -> None:
-    with pytest.raises(ValueError, match=f"num_threads is {num_threads}"):
-        Interpreter(dense_file, num_threads=num_threads)
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2", 2**31])
+def test_refuses_what_is_no_number_of_anything(dense_file: Path, number: Any) -> None:
+    with pytest.raises(ValueError, match=f"num_threads is {number!r}: pass a whole number"):
+        Interpreter(dense_file, num_threads=number)
+    with pytest.raises(ValueError, match=f"batch_size is {number!r}: pass a whole number"):
+        Interpreter(dense_file).predict(np.zeros((2, CHANNELS)), batch_size=number)
 
 
-def test_refuses_batch_size(dense_file: Path) -> None:
-    with pytest.raises(ValueError, match="batch_size is 0"):
-        Interpreter(dense_file).predict(np.zeros((2, CHANNELS)), batch_size=0)
+def test_numbers_of_numpy(dense_file: Path, samples: np.ndarray, expected: np.ndarray) -> None:
+    interpreter = Interpreter(dense_file, num_threads=np.int64(2))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(interpreter.predict(samples, batch_size=np.uint8(3)), expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [None, 3, [b""]])
+def test_refuses_what_is_no_model(model: Any) -> None:
+    with pytest.raises(ValueError, match=f"model is of the type {type(model).__name__}: pass the path"):
+        Interpreter(model)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 5000])
+def test_refuses_what_is_no_path(name: str) -> None:
+    with pytest.raises(OSError, match=r"(does not exist|cannot be opened \(file name too long\)): pass the path of"):
+        Interpreter(name)
+
+
+def test_a_pipe(dense_file: Path, samples: np.ndarray, expected: np.ndarray, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(dense_file.read_bytes()))
+    writer.start()
+    np.testing.assert_array_equal(Interpreter(tmp_path / "pipe").predict(samples), expected)
+    writer.join()
+
+
+def test_refuses_a_scalar_input() -> None:
+    model = Model()
+    graph = model.graphs[0]
+    x, factor = graph.add_input("x", (-1, 2)), graph.add_input("factor", ())
+    y = graph.add_tensor("y", (-1, 2))
+    graph.add_op("MUL", [x, factor], [y])
+    graph.outputs.append(y)
+    with pytest.raises(ValueError, match="Input 'factor' of The model is a scalar, and predict takes samples: give it"):
+        Interpreter(write_model(model)).predict([np.ones((2, 2)), np.float32(2)])
+
+
+def test_refuses_names_of_several_types() -> None:
+    with pytest.raises(ValueError, match=r"x has the names \[1, 'a'\]"):
+        Interpreter(free_batch_model()).predict({1: np.zeros((2, 2)), "a": np.zeros((2, 3))})  # type: ignore[dict-item]
 
 
 def test_missing_file(tmp_path: Path) -> None:
