@@ -29,43 +29,52 @@ struct DelegateOptions {
   std::string refusal;  // what is wrong with them, if anything is
 };
 
-// The structs that runtimes know delegates by. When an input is resized, some apply a delegate again, also one that was
-// destroyed: so a struct is never freed, and refuses until another delegate takes it.
-class BaseList {
+// The struct that runtimes know a delegate by. When an input is resized, some apply a delegate again, also one that was
+// destroyed: so the struct is never freed, and refuses until another delegate takes it.
+class Base {
  public:
-  static TfLiteDelegate* Take() {
+  Base() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    TfLiteDelegate* base = unused_;
-    if (base == nullptr) return new TfLiteDelegate();
-    unused_ = static_cast<TfLiteDelegate*>(base->data_);
-    return base;
+    if (unused_ == nullptr) {
+      base_ = new TfLiteDelegate();
+    } else {
+      base_ = unused_;
+      unused_ = static_cast<TfLiteDelegate*>(base_->data_);
+    }
   }
 
-  static void Return(TfLiteDelegate* base) {
+  ~Base() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    base->Prepare = [](TfLiteContext* context, TfLiteDelegate*) {
+    base_->Prepare = [](TfLiteContext* context, TfLiteDelegate*) {
       context->ReportError(context, "keras-bnn: the delegate is destroyed; expected it to outlive its interpreters\n");
       return kTfLiteError;
     };
-    base->data_ = unused_;
-    unused_ = base;
+    base_->data_ = unused_;
+    unused_ = base_;
   }
+
+  Base(const Base&) = delete;
+  Base& operator=(const Base&) = delete;
+
+  TfLiteDelegate* get() const { return base_; }
 
  private:
   static inline std::mutex mutex_;
   static inline TfLiteDelegate* unused_ = nullptr;  // each one's data_ is the next
+
+  TfLiteDelegate* base_;
 };
 
 // Lives until its owner and the runtime's last node of it are gone, in whatever order.
 class Delegate {
  public:
-  explicit Delegate(const DelegateOptions& options) : options_(options), base_(BaseList::Take()) {
-    base_->data_ = this;
-    base_->Prepare = Prepare;
-    base_->flags = kAllowDynamicTensors;
+  explicit Delegate(const DelegateOptions& options) : options_(options) {
+    base()->data_ = this;
+    base()->Prepare = Prepare;
+    base()->flags = kAllowDynamicTensors;
   }
 
-  TfLiteDelegate* base() { return base_; }
+  TfLiteDelegate* base() { return base_.get(); }
   static Delegate* From(TfLiteDelegate* base) { return static_cast<Delegate*>(base->data_); }
 
   void Drop() {
@@ -95,11 +104,11 @@ class Delegate {
   static TfLiteStatus RunPartition(TfLiteContext* context, TfLiteNode* node);
   static const char* SummarizePartition(const TfLiteContext* context, const TfLiteNode* node);
 
-  ~Delegate() { BaseList::Return(base_); }
+  ~Delegate() = default;
 
   std::atomic<int> users_{1};  // the owner and the nodes
   const DelegateOptions options_;
-  TfLiteDelegate* const base_;
+  const Base base_;
   ThreadPool pool_;
   std::mutex mutex_;                // guards nodes_: interpreters may be made and freed at the same time
   std::vector<const Node*> nodes_;  // of all interpreters, in the order in which they were made
