@@ -76,5 +76,6 @@ def test_core_of_the_suite(version: str, case: str, wheel: Path, tmp_path: Path)
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], cwd=tmp_path, capture_output=True, text=True
     )
+    shutil.rmtree(python.parents[1])  # up to 2 GB
     assert done.returncode == 0, done.stdout
     print(done.stdout.splitlines()[-1])
