@@ -18,19 +18,19 @@ from keras_bnn import runtime
 from keras_bnn.converter.flatbuffer import write_model
 from keras_bnn.converter.graph import Model
 
-# A line of one pixel, which a kernel of 1023 taps needs with 1022 pixels of padding: 4 KiB for each image.
+# A line of one pixel, of which a depthwise kernel takes eight at a time: 32 bytes for each image.
 model = Model()
 graph = model.graphs[0]
 x, bits = graph.add_input("x", (-1, 1, 1, 1)), graph.add_tensor("bits", (-1, 1, 1, 1), np.int32)
 y = graph.add_tensor("y", (-1, 1, 1, 1))
 ones = graph.add_constant("ones", np.ones(1, np.float32))
-weights = graph.add_constant("weights", np.zeros((1, 1, 1023, 1), np.int32))
+weights = graph.add_constant("weights", np.zeros((1, 1, 1), np.int32))
 graph.add_op("BnnQuantize", [x], [bits], {})
-graph.add_op("BnnConv2D", [bits, weights, ones, ones], [y], {"channels_in": 1, "padding": 0})
+graph.add_op("BnnDepthwiseConv2D", [bits, weights, ones, ones], [y], {"channels_in": 1, "padding": 0})
 graph.outputs.append(y)
 
 interpreter = runtime.Interpreter(write_model(model), num_threads=int(sys.argv[1]))
-few, many = (np.ones((images, 1, 1, 1), np.float32) for images in (3, 1 << 17))
+few, many = (np.ones((images, 1, 1, 1), np.float32) for images in (3, 3 << 22))
 assert (interpreter.predict(few) == 2).all()
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 unlimited = resource.getrlimit(resource.RLIMIT_AS)
@@ -53,5 +53,5 @@ def test_out_of_memory(threads: int, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     error, alive = done.stdout.splitlines()
-    assert "fails on inputs of the shape (131072, 1, 1, 1): keras-bnn: out of memory" in error
+    assert "fails on inputs of the shape (12582912, 1, 1, 1): keras-bnn: out of memory" in error
     assert alive == "alive"
