@@ -114,6 +114,8 @@ def _compare(packed: list[Array], other: list[Array], steps: list[float]) -> Com
 
 
 def _sample_differences(one: Array, two: Array) -> Array:
+    if one.ndim == 0:  # a value of all samples together
+        one, two = (np.full(SAMPLES, value) for value in (one, two))
     with np.errstate(invalid="ignore"):
         differences = np.where((one == two) | (np.isnan(one) & np.isnan(two)), 0.0, np.abs(one - two))
     return np.nan_to_num(differences.reshape(len(one), -1), nan=np.inf).max(axis=1, initial=0.0)

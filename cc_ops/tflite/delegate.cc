@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/refusal.h"
@@ -29,18 +30,23 @@ struct DelegateOptions {
   std::string refusal;  // what is wrong with them, if anything is
 };
 
+// Structs without a delegate; each one's data_ is the next.
+struct UnusedBases {
+  ~UnusedBases() {
+    while (first != nullptr) delete std::exchange(first, static_cast<TfLiteDelegate*>(first->data_));
+  }
+
+  TfLiteDelegate* first = nullptr;
+};
+
 // The struct that runtimes know a delegate by. When an input is resized, some apply a delegate again, also one that was
-// destroyed: so the struct is never freed, and refuses until another delegate takes it.
+// destroyed: so the struct stays as long as the library is loaded, and refuses until another delegate takes it.
 class Base {
  public:
   Base() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (unused_ == nullptr) {
-      base_ = new TfLiteDelegate();
-    } else {
-      base_ = unused_;
-      unused_ = static_cast<TfLiteDelegate*>(base_->data_);
-    }
+    base_ = unused_.first == nullptr ? new TfLiteDelegate() : unused_.first;
+    unused_.first = static_cast<TfLiteDelegate*>(base_->data_);
   }
 
   ~Base() {
@@ -49,8 +55,8 @@ class Base {
       context->ReportError(context, "keras-bnn: the delegate is destroyed; expected it to outlive its interpreters\n");
       return kTfLiteError;
     };
-    base_->data_ = unused_;
-    unused_ = base_;
+    base_->data_ = unused_.first;
+    unused_.first = base_;
   }
 
   Base(const Base&) = delete;
@@ -60,7 +66,7 @@ class Base {
 
  private:
   static inline std::mutex mutex_;
-  static inline TfLiteDelegate* unused_ = nullptr;  // each one's data_ is the next
+  static inline UnusedBases unused_;
 
   TfLiteDelegate* base_;
 };

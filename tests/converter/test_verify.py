@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from support.float_graphs import FloatGraph, random_input, run_file
 
 from keras_bnn.converter import convert
@@ -106,3 +107,14 @@ def test_infinite_and_undefined_numbers_are_compared_too() -> None:
     for comparison in (verification.exact, verification.reference):
         assert comparison is not None
         assert (comparison.equal_samples, comparison.largest_difference) == (SAMPLES, 0)
+
+
+def test_an_output_without_samples() -> None:
+    graph = FloatGraph()
+    x = graph.add_input("x", (SAMPLES, 16))
+    y = graph.dense(graph.sign(x), graph.kernel((40, 16), 1.0))
+    axes = graph.add_constant("axes", np.array([0, 1], np.int32))
+    verification = convert(graph.finish(graph.op("SUM", [y, axes], (), schema.ReducerOptionsT()))).verification
+    assert verification is not None
+    assert verification.exact is not None
+    assert verification.exact.largest_difference == 0

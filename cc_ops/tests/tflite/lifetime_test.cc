@@ -78,7 +78,7 @@ TEST(LifetimeTest, OneThatIsAppliedAfterItsEndRefuses) {
   TfLiteHost host;
   EXPECT_EQ(host.Apply(delegate), kTfLiteError);
   EXPECT_EQ(host.reports(), "keras-bnn: the delegate is destroyed; expected it to outlive its interpreters\n");
-  EXPECT_EQ(NewDelegate(), delegate) << "structs that are never freed must be taken again";
+  EXPECT_EQ(NewDelegate(), delegate) << "structs that stay must be taken again";
   EXPECT_EQ(host.Apply(delegate), kTfLiteOk);
   tflite_plugin_destroy_delegate(delegate);
 }

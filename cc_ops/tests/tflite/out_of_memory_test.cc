@@ -116,7 +116,7 @@ char reported[200];  // the last error; to keep it takes no memory
 
 TEST(OutOfMemoryTest, CreatingADelegate) {
   const auto report = [](const char* error) { std::snprintf(reported, sizeof(reported), "%s", error); };
-  // The next one takes its struct, which is never freed.
+  // The next one takes its struct, which stays.
   tflite_plugin_destroy_delegate(tflite_plugin_create_delegate(nullptr, nullptr, 0, nullptr));
   for (const char* isa : {"scalar", "vax"}) {
     char* key = const_cast<char*>("isa");
