@@ -62,7 +62,8 @@ def open_userland(root: Path, library: Path) -> Iterator[Userland]:
         package = folder / "site" / "keras_bnn"
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(_PACKAGE / "runtime", package / "runtime", ignore=ignored)
-        shutil.copy(_PACKAGE / "__init__.py", package)
+        for module in _PACKAGE.glob("*.py"):
+            shutil.copy(module, package)
         (package / "lib").mkdir()
         shutil.copy(library, package / "lib")
         project = folder / "project"
