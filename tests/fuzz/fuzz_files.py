@@ -218,10 +218,10 @@ def _is_in_the_runtime(ending: Ending) -> bool:
 
 def _needs_much_memory(ending: Ending, limits: Limits) -> bool:
     """Whether the file's inputs are that large, or the runtime alone takes as much for them."""
-    if "bytes of memory" not in ending.death:
+    if "bytes of memory" not in ending.death and "MemoryError" not in ending.death:
         return False
     (alone,) = run_cases([ending.case], _memory_without_us, limits)
-    return "bytes of memory" in alone.death
+    return alone.death != ""
 
 
 def _memory_without_us(case: tuple[int, str]) -> None:
